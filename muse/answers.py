@@ -1,0 +1,166 @@
+"""The shared calls: the asks of many rows, answered by one pass through the parts each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from muse.asks import Ask, Evaluate, Evaluation, Observation, Observe, Predict
+from muse.backbones import Backbone
+from muse.guides import Guide, Similarity
+from muse.losses import EmotionLoss
+from muse.steering import Steering
+from muse.types import Denoised, Goal, Node, Reading, cat_rows, mix, split_rows
+
+
+class Answers(nn.Module):
+    """The frozen parts, and the batched work on them.
+
+    Args:
+        backbone: the diffusion model.
+        guide: the emotion classifier.
+        steering: how S enters the model, and its optimiser.
+        loss: what S minimises.
+        similarity: of a picture to its prompt, or None where no part asks for it.
+        guidance_scale: of classifier-free guidance, 1 for none.
+        guided_x0: whether guide and similarity see the x0 of the guided mix, or that of the
+            conditional prediction alone (Eq. 7 leaves it open).
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        guide: Guide,
+        steering: Steering,
+        loss: EmotionLoss,
+        similarity: Similarity | None,
+        guidance_scale: float,
+        guided_x0: bool,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.guide = guide
+        self.steering = steering
+        self.loss = loss
+        self.similarity = similarity
+        self.guidance_scale = guidance_scale
+        self.guided_x0 = guided_x0
+        self.eval().requires_grad_(False)
+
+    def seen(self, conditional: Denoised, unconditional: Denoised | None) -> Tensor:
+        """The x0 that guide and similarity look at, (B, ...)."""
+        scale = self.guidance_scale if self.guided_x0 else 1.0
+        return mix(conditional, unconditional if self.guided_x0 else None, scale).x0
+
+    def forward(self, asks: Sequence[Ask]) -> list[Any]:
+        """Answer asks in their order; those of equal kind and shape share one call."""
+        groups: dict[Hashable, list[int]] = defaultdict(list)
+        for index, ask in enumerate(asks):
+            groups[_kind(ask)].append(index)
+        answers: list[Any] = [None] * len(asks)
+        for indices in groups.values():
+            group: list[Any] = [asks[index] for index in indices]
+            method = {Predict: self.predict, Observe: self.observe, Evaluate: self.evaluate}
+            for index, answer in zip(indices, method[type(group[0])](group), strict=True):
+                answers[index] = answer
+        return answers
+
+    @torch.no_grad()
+    def predict(self, asks: Sequence[Predict]) -> list[Denoised]:
+        """One model call without gradient."""
+        x = torch.cat([ask.x for ask in asks])
+        node = Node.stack([ask.node for ask in asks])
+        return _split(self.backbone.denoise(x, node, cat_rows([ask.cond for ask in asks])))
+
+    @torch.no_grad()
+    def observe(self, asks: Sequence[Observe]) -> list[Observation]:
+        """One decoding, one look by guide and similarity."""
+        image = self.backbone.decode(torch.cat([ask.x0 for ask in asks]))
+        prompts = [ask.prompt for ask in asks]
+        similarity: list[Any] = [None] * len(asks)
+        if self.similarity is not None:
+            similarity = self.similarity(image, prompts).tolist()
+        columns = image.split(1), self.guide.read(image).split(1), similarity
+        return [Observation(*row) for row in zip(*columns, strict=True)]
+
+    def evaluate(self, asks: Sequence[Evaluate]) -> list[Evaluation]:
+        """One model call with gradient to the steering variable, and one optimiser step."""
+        x = torch.cat([ask.x for ask in asks])
+        node = Node.stack([ask.node for ask in asks])
+        cond = cat_rows([ask.cond for ask in asks])
+        state = cat_rows([ask.state for ask in asks])
+        goal = _stack_goals([ask.goal for ask in asks])
+        unconditional = _join([ask.unconditional for ask in asks])
+        names = self.steering.variable(state)
+        leaves = {name: state[name].detach().clone().requires_grad_() for name in names}
+        with torch.enable_grad():
+            shown, extended = self.steering.apply(self.backbone, x, cond, {**state, **leaves})
+            prediction = self.backbone.denoise(shown, node, extended)
+            image = self.backbone.decode(self.seen(prediction, unconditional))
+            similarity = None
+            if self.similarity is not None and self.loss.needs_similarity:
+                similarity = self.similarity(image, [ask.prompt for ask in asks])
+            reading = Reading(self.guide.read(image), similarity)
+            loss = self.loss(reading, goal)
+            gradient: dict[str, Tensor] = {}
+            if names:
+                slopes = torch.autograd.grad(loss.total.sum(), list(leaves.values()))
+                gradient = dict(zip(names, slopes, strict=True))
+        with torch.no_grad():
+            i = torch.tensor([ask.step for ask in asks], device=x.device)
+            k = torch.tensor([ask.iteration for ask in asks], device=x.device)
+            proposal = self.steering.step(state, gradient, i, k)
+            finite = _finite(prediction.x0) & _finite(prediction.eps) & loss.total.isfinite()
+            slopes_finite = [_finite(slope) for slope in gradient.values()]
+            steppable = torch.stack(slopes_finite).all(0) if names else torch.zeros_like(finite)
+            columns = zip(
+                asks,
+                _split(prediction),
+                split_rows(proposal, len(asks)),
+                loss.total.tolist(),
+                zip(*(term.tolist() for term in loss.terms.values()), strict=True),
+                reading.logits.softmax(-1).tolist(),
+                finite.tolist(),
+                (finite & steppable).tolist(),
+                strict=True,
+            )
+        return [
+            Evaluation(one, ask.state, new, total, dict(zip(loss.terms, terms, strict=True)), *rest)
+            for ask, one, new, total, terms, *rest in columns
+        ]
+
+
+def _kind(ask: Ask) -> Hashable:
+    if isinstance(ask, Observe):
+        return Observe, ask.x0.shape
+    shapes = tuple((name, value.shape) for name, value in ask.cond.items())
+    return type(ask), ask.x.shape, shapes
+
+
+def _split(denoised: Denoised) -> list[Denoised]:
+    x0, eps = denoised.x0.detach().split(1), denoised.eps.detach().split(1)
+    return [Denoised(*row) for row in zip(x0, eps, strict=True)]
+
+
+def _join(rows: Sequence[Denoised | None]) -> Denoised | None:
+    given = [row for row in rows if row is not None]
+    if not given:
+        return None
+    return Denoised(torch.cat([r.x0 for r in given]), torch.cat([r.eps for r in given]))
+
+
+def _stack_goals(goals: Sequence[Goal]) -> Goal:
+    similarity = [goal.similarity for goal in goals if goal.similarity is not None]
+    return Goal(
+        torch.cat([goal.target for goal in goals]),
+        torch.cat([goal.inherent for goal in goals]),
+        torch.cat(similarity) if similarity else None,
+    )
+
+
+def _finite(value: Tensor) -> Tensor:
+    return value.detach().flatten(1).isfinite().all(1)

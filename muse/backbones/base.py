@@ -1,0 +1,70 @@
+"""The backbone contract: a frozen diffusion model, adapted once, at the edge."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from muse.schedulers import TimeGrid
+from muse.types import Cond, Denoised, Node
+
+Size: TypeAlias = tuple[int, int]
+"""Height and width of a picture in pixels."""
+
+
+class Backbone(nn.Module, ABC):
+    """A frozen text-to-image model, whatever it predicts and however it is conditioned.
+
+    Latents are float32 (the exact toy's float64) at this interface; an adapter casts to its
+    model's own dtype inside. One size a run.
+    """
+
+    reads_pictures: bool = True
+    """Whether `encode` takes pictures; jobs with an ``image`` are refused where it doesn't."""
+    draws_path: bool = False
+    """Whether `render` wants the latents of every step."""
+
+    @property
+    @abstractmethod
+    def size(self) -> Size:
+        """The size that the model was made for; what a run uses unless told otherwise."""
+
+    @abstractmethod
+    def embed(self, prompts: Sequence[str], size: Size, negative: bool = False) -> Cond:
+        """Encode B prompts (with `negative`, for the unconditional branch); row axis first."""
+
+    @abstractmethod
+    def extend(self, cond: Cond, tokens: Tensor) -> Cond:
+        """Append emotion tokens (B, M, d) to the text condition (Sec. IV-A), differentiably."""
+
+    @abstractmethod
+    def denoise(self, x: Tensor, node: Node, cond: Cond) -> Denoised:
+        """Predict x0 and eps of latents (B, ...), each row at its own `node` (B,), under its own
+        condition, without guidance; differentiable in `x` and `cond`."""
+
+    @abstractmethod
+    def time_grid(self, steps: int, size: Size) -> TimeGrid:
+        """The nodes of a run, from the pipeline's own scheduler config."""
+
+    @abstractmethod
+    def latent_shape(self, size: Size) -> tuple[int, ...]:
+        """Shape of one latent, without the row axis."""
+
+    @abstractmethod
+    def encode(self, image: Tensor) -> Tensor:
+        """Latents of pictures (B, 3, H, W) in [0, 1], without sampling noise."""
+
+    @abstractmethod
+    def decode(self, latent: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in about [0, 1], differentiable and NOT clamped: clamping would
+        kill the guide's gradient. Only `render` clamps."""
+
+    def render(self, image: Tensor, path: Tensor | None = None) -> Image.Image:
+        """Draw one decoded picture (3, H, W); `path` (steps + 1, ...) if `draws_path`."""
+        pixels = image.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
+        return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())

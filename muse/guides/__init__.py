@@ -1,0 +1,9 @@
+"""What reads a picture: emotion classifiers, and its similarity to a text."""
+
+from muse.guides.base import Guide
+from muse.guides.convnet import ConvNet
+from muse.guides.emogen import EmoGen
+from muse.guides.similarity import ClipSimilarity, Similarity
+from muse.guides.simemo import SimEmo
+
+__all__ = ["ClipSimilarity", "ConvNet", "EmoGen", "Guide", "SimEmo", "Similarity"]

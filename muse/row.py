@@ -1,0 +1,158 @@
+"""One picture's way from noise to image: the paper's loop, as a generator of asks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from muse.answers import Answers
+from muse.asks import Ask, Evaluate, Observe, Predict
+from muse.backbones.base import Size
+from muse.emotions import EMOTIONS, distribution
+from muse.jobs import Job
+from muse.latents import LatentSource
+from muse.results import Result, Trace
+from muse.schedulers import Moment, Never, TimeGrid, TimingPolicy
+from muse.search import Search
+from muse.types import Cond, Denoised, Goal, MuseError, mix
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all rows of a run share; `muse.sampler.Sampler` says what each part is."""
+
+    answers: Answers
+    timing: TimingPolicy
+    latents: LatentSource
+    search: Search
+    grid: TimeGrid
+    guidance_scale: float
+    negative_prompt: str
+    size: Size
+
+
+class PictureRow:
+    """One job in flight: its condition, latch, emotion tokens and trace.
+
+    Args:
+        setup: what it shares with other rows, none of it ever changed.
+        job: what to make.
+    """
+
+    def __init__(self, setup: Setup, job: Job) -> None:
+        self.setup = setup
+        self.job = job
+        self.trace = Trace()
+        self.timing = Never() if job.target is None else setup.timing
+        self.latch = self.timing.init()
+        self.before: Tensor | None = None
+        self.steered: Evaluate | None = None
+
+    def run(self) -> Generator[list[Ask], list[Any], Result]:
+        """From the job to its result; a user's mistake that shows here fails this job alone."""
+        begun = time.perf_counter()
+        try:
+            path = yield from self.denoise()
+            [seen] = yield [Observe(path[-1], self.job.prompt)]
+            if not seen.image.isfinite().all():
+                raise MuseError("The picture is not finite. Try a lower guidance_scale.")
+        except MuseError as error:
+            seconds = time.perf_counter() - begun
+            return Result(self.job, None, {}, self.trace, seconds, failure=str(error))
+        probabilities = dict(zip(EMOTIONS, seen.logits.softmax(-1)[0].tolist(), strict=True))
+        drawn = torch.cat(path) if self.setup.answers.backbone.draws_path else None
+        seconds = time.perf_counter() - begun
+        return Result(self.job, seen.image, probabilities, self.trace, seconds, drawn)
+
+    def denoise(self) -> Generator[list[Ask], list[Any], list[Tensor]]:
+        """Sec. IV of the paper for one picture; the latents of all nodes."""
+        setup, backbone = self.setup, self.setup.answers.backbone
+        cond = backbone.embed([self.job.prompt], setup.size)
+        null: Cond | None = None
+        if setup.guidance_scale != 1:
+            null = backbone.embed([setup.negative_prompt], setup.size, negative=True)
+        x = yield from setup.latents(self.job, backbone, setup.grid, cond, setup.size)
+        path = [x]
+        for i in range(len(setup.grid)):
+            steer, unconditional, plain = yield from self.look(x, i, cond, null)
+            if steer:
+                denoised = yield from self.steer(x, i, cond, unconditional, plain)
+            else:
+                self.trace.iterations.append(0)
+                denoised = mix(plain, unconditional, setup.guidance_scale)
+                self.before = setup.answers.seen(plain, unconditional)
+            x = setup.grid.advance(denoised, i)
+            path.append(x)
+        return path
+
+    def look(
+        self, x: Tensor, i: int, cond: Cond, null: Cond | None
+    ) -> Generator[list[Ask], list[Any], tuple[bool, Denoised | None, Denoised | None]]:
+        """WHEN (Sec. IV-B): whether step i is steered, the unconditional prediction, and the
+        plain one where it had to be made: to be looked at, or to be the step itself."""
+        node, moment = self.setup.grid[i], Moment(i, len(self.setup.grid))
+        looks = self.timing.needs_similarity(self.latch)
+        steer = False
+        if not looks:
+            steer, self.latch = self.timing(self.latch, moment)
+        conds = [null, None if steer else cond]
+        replies = iter((yield [Predict(x, node, c) for c in conds if c is not None]))
+        unconditional, plain = (None if c is None else next(replies) for c in conds)
+        if looks:
+            seen = self.setup.answers.seen(plain, unconditional)
+            [observed] = yield [Observe(seen, self.job.prompt)]
+            self.trace.similarity.append(observed.similarity)
+            moment = replace(moment, similarity=observed.similarity)
+            steer, self.latch = self.timing(self.latch, moment)
+        return steer, unconditional, plain
+
+    def steer(
+        self,
+        x: Tensor,
+        i: int,
+        cond: Cond,
+        unconditional: Denoised | None,
+        plain: Denoised | None,
+    ) -> Generator[list[Ask], list[Any], Denoised]:
+        """HOW (Sec. IV-A): search S at step i, and accept a prediction for the step."""
+        setup, node = self.setup, self.setup.grid[i]
+        if self.steered is None:
+            if self.before is None and plain is None:
+                [plain] = yield [Predict(x, node, cond)]
+            before = setup.answers.seen(plain, unconditional) if self.before is None else self.before
+            self.steered = yield from self.begin(x, i, cond, before)
+        ask = replace(self.steered, x=x, node=node, unconditional=unconditional, step=i)
+        accepted = yield from setup.search.run(ask, self.trace)
+        if accepted is None:  # not finite from the start: this step is the plain model's
+            if plain is None:
+                [plain] = yield [Predict(x, node, cond)]
+            return mix(plain, unconditional, setup.guidance_scale)
+        self.steered = replace(ask, state=accepted.state)
+        denoised = mix(accepted.prediction, unconditional, setup.guidance_scale)
+        return setup.answers.steering.finish(denoised, accepted.state)
+
+    def begin(
+        self, x: Tensor, i: int, cond: Cond, before: Tensor
+    ) -> Generator[list[Ask], list[Any], Evaluate]:
+        """WHICH (Sec. IV-C): the goal, with the inherent emotion as the guide reads it in
+        `before`, the prediction of the step before the threshold was passed; and the first S."""
+        [was] = yield [Observe(before, self.job.prompt)]
+        assert self.job.target is not None  # a plain job is never steered
+        inherent = EMOTIONS[int(was.logits.argmax())]
+        wanted = inherent in self.job.target
+        self.trace.start_step = i
+        self.trace.inherent = None if wanted else inherent
+        similarity = self.trace.similarity[-1] if self.trace.similarity else was.similarity
+        goal = Goal(
+            distribution(self.job.target).to(was.logits),
+            distribution({} if wanted else {inherent: 1.0}).to(was.logits),
+            None if similarity is None else was.logits.new_tensor([similarity]),
+        )
+        state = self.setup.answers.steering.init(cond, self.job.tokens())
+        node = self.setup.grid[i]
+        return Evaluate(x, node, cond, None, state, goal, self.job.prompt, i, 0)

@@ -1,0 +1,144 @@
+"""The sampler: independent rows, shared model calls.
+
+A picture in flight is a *row* (`muse.row`): a generator that reads like the paper's loop for one
+picture and yields what it needs. The *engine* (`muse.engine`) gathers what all rows ask, lets `muse.answers` answer it in
+shared calls, sends the answers back, and starts a waiting job where a row has finished. No row
+waits for its neighbours, and none can see them.
+
+How the three questions make the known methods:
+
+====================  =====================  =================  ======================
+method                HOW (steering)         WHEN (timing)      WHICH (loss)
+====================  =====================  =================  ======================
+MUSE                  `TokenOptimization`    `ClipThreshold`    `MultiEmotionLoss`
+token search          `TokenOptimization`    `Always`           weights 0
+prompt only           `NoSteering`           `Never`            any
+====================  =====================  =================  ======================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from muse.answers import Answers
+from muse.asks import Ask, Evaluate
+from muse.backbones import Backbone
+from muse.emotions import order_of
+from muse.engine import run
+from muse.guides import Guide, Similarity
+from muse.jobs import Job
+from muse.latents import LatentSource
+from muse.losses import EmotionLoss
+from muse.results import Result
+from muse.row import PictureRow, Setup
+from muse.schedulers import TimingPolicy
+from muse.search import Search
+from muse.steering import Steering
+from muse.types import MuseError
+
+
+@dataclass
+class Progress:
+    """What has been done so far: rows finished, sampling steps, inner iterations."""
+
+    rows: int = 0
+    steps: int = 0
+    iterations: int = 0
+
+
+class Sampler(nn.Module):
+    """Makes pictures of jobs with frozen parts.
+
+    Args:
+        backbone: the diffusion model.
+        guide: the emotion classifier that steers.
+        steering: HOW.
+        timing: WHEN.
+        loss: WHICH.
+        latents: where x_T comes from.
+        similarity: of a picture to its prompt; needed where timing or loss reads it.
+        steps: sampling steps.
+        guidance_scale: of classifier-free guidance; 1 does without (the paper's omega is one
+            less).
+        guided_x0: whether guide and similarity see the guided mix or the conditional prediction.
+        negative_prompt: for the unconditional branch.
+        max_iterations: optimiser steps at most, in each sampling step.
+        tolerance: a step's search ends below this loss.
+        stop_on: which loss that is, ``total`` (the paper) or ``target``. With the paper's
+            weights the total passes 1e-4 at a target probability of 0.987, without at 0.9999.
+        keep: the iterate that a step accepts: ``best`` by that loss, or ``last`` (the paper).
+        size: height and width in pixels; None takes the backbone's own.
+
+    Raises:
+        MuseError: an option out of range, a guide of other labels, or no similarity where one
+            is read.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        guide: Guide,
+        steering: Steering,
+        timing: TimingPolicy,
+        loss: EmotionLoss,
+        latents: LatentSource,
+        similarity: Similarity | None = None,
+        steps: int = 50,
+        guidance_scale: float = 7.5,
+        guided_x0: bool = True,
+        negative_prompt: str = "",
+        max_iterations: int = 5,
+        tolerance: float = 1e-4,
+        stop_on: Literal["total", "target"] = "total",
+        keep: Literal["best", "last"] = "best",
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        order_of(guide.labels)
+        reads = timing.needs_similarity(timing.init()) or loss.needs_similarity
+        if reads and similarity is None:
+            raise MuseError("The timing or the loss reads a similarity. Give one: `similarity`.")
+        similarity = similarity if reads else None
+        self.answers = Answers(
+            backbone, guide, steering, loss, similarity, guidance_scale, guided_x0
+        )
+        self.timing = timing
+        self.latents = latents
+        size = size or backbone.size
+        self.setup = Setup(
+            self.answers,
+            timing,
+            latents,
+            Search(max_iterations, tolerance, stop_on, keep),
+            backbone.time_grid(steps, size),
+            guidance_scale,
+            negative_prompt,
+            size,
+        )
+
+    def sample(
+        self,
+        jobs: Iterable[Job],
+        slots: int = 8,
+        listen: Callable[[Progress], None] = lambda progress: None,
+    ) -> Iterator[Result]:
+        """Make the pictures of `jobs`, at most `slots` in flight, and yield each as it is done.
+
+        `listen` hears of the progress after every round of shared calls.
+        """
+        progress = Progress()
+
+        def answer(asks: list[Ask]) -> list[Any]:
+            replies = self.answers(asks)
+            progress.iterations += sum(isinstance(ask, Evaluate) for ask in asks)
+            listen(progress)
+            return replies
+
+        for result in run((PictureRow(self.setup, job).run() for job in jobs), answer, slots):
+            progress.rows += 1
+            listen(progress)
+            yield result

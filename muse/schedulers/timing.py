@@ -1,0 +1,138 @@
+"""WHEN steering starts: timing policies."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from muse.types import MuseError
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a policy may look at before a step.
+
+    Attributes:
+        step: index of the step that is about to be taken, from 0.
+        steps: how many there are.
+        similarity: of the picture predicted so far to its prompt, in [-100, 100]; None unless
+            the policy asked for it (`TimingPolicy.needs_similarity`).
+    """
+
+    step: int
+    steps: int
+    similarity: float | None = None
+
+
+class TimingPolicy(nn.Module, ABC):
+    """Decides for one row, step by step, whether it is steered.
+
+    State goes in and comes out: a policy keeps nothing about a row, so rows never meet in it.
+    """
+
+    def init(self) -> Any:
+        """The state of a row that has not begun; by default a latch, not yet closed."""
+        return False
+
+    def needs_similarity(self, state: Any) -> bool:
+        """Whether the next decision reads the predicted picture, which costs a plain prediction
+        and a decoding; by default never."""
+        return False
+
+    @abstractmethod
+    def forward(self, state: Any, moment: Moment) -> tuple[bool, Any]:
+        """Decide about one step.
+
+        Args:
+            state: what `init` or the last call returned.
+            moment: what can be seen.
+
+        Returns:
+            whether this step is steered, and the new state.
+        """
+
+
+class Always(TimingPolicy):
+    """Steer from the first step."""
+
+    def forward(self, state: Any, moment: Moment) -> tuple[bool, Any]:
+        """Always (True, state)."""
+        return True, state
+
+
+class Never(TimingPolicy):
+    """Never steer: the plain model."""
+
+    def forward(self, state: Any, moment: Moment) -> tuple[bool, Any]:
+        """Always (False, state)."""
+        return False, state
+
+
+class StepWindow(TimingPolicy):
+    """Steer in a fixed window of steps.
+
+    Args:
+        start: the first steered step, from 0.
+        stop: the first step that is plain again; None steers to the end.
+
+    Raises:
+        MuseError: start below 0, or stop not above start.
+    """
+
+    def __init__(self, start: int, stop: int | None = None) -> None:
+        super().__init__()
+        if start < 0 or (stop is not None and stop <= start):
+            raise MuseError(
+                f"StepWindow from {start} to {stop} is not allowed. Use 0 <= start < stop."
+            )
+        self.start = start
+        self.stop = stop
+
+    def forward(self, state: Any, moment: Moment) -> tuple[bool, Any]:
+        """Whether start <= step < stop, and the state as it was."""
+        return self.start <= moment.step < (self.stop or moment.steps), state
+
+
+class ClipThreshold(TimingPolicy):
+    r"""Steer from the first step at which the picture resembles its prompt,
+    :math:`s_t \geq \eta` (Eq. 9 and 10), and from then on.
+
+    The similarity is the sampler's own (100 cos for CLIP), read in the one-step prediction: rolled
+    out to t = 0 by plain DDIM every step would predict the same final picture, and s_t would be
+    constant.
+
+    Args:
+        eta: the threshold, in [-100, 100]. It belongs to its CLIP: the same number means another
+            moment with another one.
+        latest_start: a step at which steering starts even below the threshold; None never
+            forces it, and a row that stays below comes out plain.
+
+    Raises:
+        MuseError: eta out of range, or latest_start below 0.
+    """
+
+    def __init__(self, eta: float, latest_start: int | None = None) -> None:
+        super().__init__()
+        if not -100 <= eta <= 100:
+            raise MuseError(
+                f"eta = {eta:g} is out of range. Use -100 to 100: eta is compared with 100 * "
+                "cosine (Always and Never are the sure ways to start at once or not at all)."
+            )
+        if latest_start is not None and latest_start < 0:
+            raise MuseError(f"latest_start = {latest_start} is not allowed. Use 0 or more.")
+        self.eta = eta
+        self.latest_start = latest_start
+
+    def needs_similarity(self, state: Any) -> bool:
+        """Until the latch has closed."""
+        return not state
+
+    def forward(self, state: Any, moment: Moment) -> tuple[bool, Any]:
+        """True from the first step with similarity >= eta on."""
+        latched = bool(state) or (moment.similarity is not None and moment.similarity >= self.eta)
+        if self.latest_start is not None and moment.step >= self.latest_start:
+            latched = True
+        return latched, latched
