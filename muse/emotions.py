@@ -40,6 +40,18 @@ WHEEL = (
 )
 """Mikels' wheel, a ring: neighbours are similar emotions, and anger neighbours amusement."""
 
+COLORS = {
+    "amusement": "#f2a900",
+    "contentment": "#6aa84f",
+    "awe": "#4c78d0",
+    "excitement": "#e8543f",
+    "fear": "#5b4b8a",
+    "sadness": "#4a90a4",
+    "disgust": "#8a8f2a",
+    "anger": "#b02a30",
+}
+"""One colour for each emotion, the same in every sheet and plot, in the wheel's order."""
+
 POSITIVE = frozenset(EMOTIONS[:4])
 
 SimilarRule = Literal["ring", "same_polarity"]

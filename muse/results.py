@@ -1,4 +1,4 @@
-"""What came of a job: the picture's latent, and how it came to be."""
+"""What came of a job: its picture, and how it came to be; and how far a run is."""
 
 from __future__ import annotations
 
@@ -58,3 +58,22 @@ class Result:
     seconds: float
     path: Tensor | None = None
     failure: str | None = None
+
+
+@dataclass
+class Progress:
+    """How far a run is. The sampler counts here and then calls `changed`, which a progress bar
+    overrides.
+
+    Attributes:
+        rows: pictures finished.
+        steps: sampling steps taken.
+        iterations: evaluations of inner iterations.
+    """
+
+    rows: int = 0
+    steps: int = 0
+    iterations: int = 0
+
+    def changed(self) -> None:
+        """Called after every round of shared calls, and after every picture."""

@@ -16,7 +16,7 @@ from muse.backbones.base import Size
 from muse.emotions import EMOTIONS, distribution
 from muse.jobs import Job
 from muse.latents import LatentSource
-from muse.results import Result, Trace
+from muse.results import Progress, Result, Trace
 from muse.schedulers import Moment, Never, TimeGrid, TimingPolicy
 from muse.search import Search
 from muse.types import Cond, Denoised, Goal, MuseError, mix
@@ -42,11 +42,13 @@ class PictureRow:
     Args:
         setup: what it shares with other rows, none of it ever changed.
         job: what to make.
+        progress: told of every step.
     """
 
-    def __init__(self, setup: Setup, job: Job) -> None:
+    def __init__(self, setup: Setup, job: Job, progress: Progress) -> None:
         self.setup = setup
         self.job = job
+        self.progress = progress
         self.trace = Trace()
         self.timing = Never() if job.target is None else setup.timing
         self.latch = self.timing.init()
@@ -65,7 +67,7 @@ class PictureRow:
             seconds = time.perf_counter() - begun
             return Result(self.job, None, {}, self.trace, seconds, failure=str(error))
         probabilities = dict(zip(EMOTIONS, seen.logits.softmax(-1)[0].tolist(), strict=True))
-        drawn = torch.cat(path) if self.setup.answers.backbone.draws_path else None
+        drawn = torch.cat(path) if self.setup.answers.backbone.has_points else None
         seconds = time.perf_counter() - begun
         return Result(self.job, seen.image, probabilities, self.trace, seconds, drawn)
 
@@ -88,6 +90,7 @@ class PictureRow:
                 self.before = setup.answers.seen(plain, unconditional)
             x = setup.grid.advance(denoised, i)
             path.append(x)
+            self.progress.steps += 1
         return path
 
     def look(

@@ -18,8 +18,7 @@ prompt only           `NoSteering`           `Never`            any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from torch import nn
@@ -33,21 +32,12 @@ from muse.guides import Guide, Similarity
 from muse.jobs import Job
 from muse.latents import LatentSource
 from muse.losses import EmotionLoss
-from muse.results import Result
+from muse.results import Progress, Result
 from muse.row import PictureRow, Setup
 from muse.schedulers import TimingPolicy
 from muse.search import Search
 from muse.steering import Steering
 from muse.types import MuseError
-
-
-@dataclass
-class Progress:
-    """What has been done so far: rows finished, sampling steps, inner iterations."""
-
-    rows: int = 0
-    steps: int = 0
-    iterations: int = 0
 
 
 class Sampler(nn.Module):
@@ -120,25 +110,28 @@ class Sampler(nn.Module):
             size,
         )
 
+    @property
+    def backbone(self) -> Backbone:
+        """The diffusion model."""
+        return self.answers.backbone
+
     def sample(
-        self,
-        jobs: Iterable[Job],
-        slots: int = 8,
-        listen: Callable[[Progress], None] = lambda progress: None,
+        self, jobs: Iterable[Job], slots: int = 8, progress: Progress | None = None
     ) -> Iterator[Result]:
         """Make the pictures of `jobs`, at most `slots` in flight, and yield each as it is done.
 
-        `listen` hears of the progress after every round of shared calls.
+        `progress` is counted on from where it stands.
         """
-        progress = Progress()
+        progress = progress or Progress()
 
         def answer(asks: list[Ask]) -> list[Any]:
             replies = self.answers(asks)
             progress.iterations += sum(isinstance(ask, Evaluate) for ask in asks)
-            listen(progress)
+            progress.changed()
             return replies
 
-        for result in run((PictureRow(self.setup, job).run() for job in jobs), answer, slots):
+        rows = (PictureRow(self.setup, job, progress).run() for job in jobs)
+        for result in run(rows, answer, slots):
             progress.rows += 1
-            listen(progress)
+            progress.changed()
             yield result

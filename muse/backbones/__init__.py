@@ -2,5 +2,6 @@
 
 from muse.backbones.base import Backbone
 from muse.backbones.gaussian_mixture import BayesGuide, GaussianMixture, PlaceSimilarity
+from muse.backbones.stable_diffusion import StableDiffusion
 
-__all__ = ["Backbone", "BayesGuide", "GaussianMixture", "PlaceSimilarity"]
+__all__ = ["Backbone", "BayesGuide", "GaussianMixture", "PlaceSimilarity", "StableDiffusion"]

@@ -26,8 +26,8 @@ class Backbone(nn.Module, ABC):
 
     reads_pictures: bool = True
     """Whether `encode` takes pictures; jobs with an ``image`` are refused where it doesn't."""
-    draws_path: bool = False
-    """Whether `render` wants the latents of every step."""
+    has_points: bool = False
+    """Whether what it makes are points (B, d), which `render` and `overview` draw."""
 
     @property
     @abstractmethod
@@ -65,6 +65,12 @@ class Backbone(nn.Module, ABC):
         kill the guide's gradient. Only `render` clamps."""
 
     def render(self, image: Tensor, path: Tensor | None = None) -> Image.Image:
-        """Draw one decoded picture (3, H, W); `path` (steps + 1, ...) if `draws_path`."""
+        """Draw one decoded picture (3, H, W) (a point (d,), with the latents of every step as
+        `path` (steps + 1, d), where `has_points`)."""
         pixels = image.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
         return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+    def overview(self, points: Tensor, names: Sequence[str]) -> Image.Image | None:
+        """Draw all points (N, d) of a run in one picture, each coloured by its emotion; None
+        where there are no points."""
+        return None

@@ -26,7 +26,8 @@ from PIL import Image
 from torch import Tensor
 
 from muse.backbones.base import Backbone, Size
-from muse.emotions import EMOTIONS, WHEEL
+from muse.backbones.canvas import Canvas
+from muse.emotions import COLORS, EMOTIONS, WHEEL
 from muse.guides import Guide, Similarity
 from muse.schedulers import TimeGrid
 from muse.types import Cond, Denoised, MuseError, Node, per_row
@@ -68,7 +69,7 @@ class GaussianMixture(Backbone):
     """
 
     reads_pictures = False
-    draws_path = True
+    has_points = True
     means: Tensor
     tokens: Tensor
     log_prior: Tensor
@@ -192,13 +193,34 @@ class GaussianMixture(Backbone):
 
     def render(self, image: Tensor, path: Tensor | None = None) -> Image.Image:
         """Draw the point (dimension,) and the path to it (steps + 1, dimension)."""
-        from muse.backbones.mixture_plot import draw_path  # matplotlib takes a second to import
+        canvas = self.canvas()
+        if path is not None:
+            canvas.path(self.flat(path))
+        canvas.point(self.flat(image), "#1c1c1e")
+        return canvas.picture()
 
-        return draw_path(image, path)
+    def overview(self, points: Tensor, names: Sequence[str]) -> Image.Image:
+        """Draw points (N, dimension) over the mixture, coloured by their emotions."""
+        canvas = self.canvas()
+        for point, name in zip(self.flat(points).tolist(), names, strict=True):
+            canvas.point(point, COLORS[name], outline="#ffffff")
+        return canvas.picture()
+
+    def canvas(self) -> Canvas:
+        """The mixture in its plane, every component in its emotion's colour."""
+        colors = [COLORS[name] for name in EMOTIONS] * len(CONTENTS)
+        labels = dict(zip(CONTENTS, (RADIUS * circle(len(CONTENTS))).tolist(), strict=True))
+        return Canvas(self.flat(self.means).tolist(), colors, SCALE, labels, extent=6.0)
+
+    def flat(self, points: Tensor) -> Tensor:
+        """Points (..., dimension) in the mixture's own plane, (..., 2), on the CPU."""
+        points = points.detach().double().cpu()
+        dimension = points.shape[-1]
+        return points if dimension == 2 else points @ orthonormal(dimension)[:2].T
 
 
 class BayesGuide(Guide):
-    """The exact guide of `GaussianMixture`: p(emotion | x), whatever the place.
+    """The toy's exact guide: p(emotion | x), whatever the place.
 
     Logits are log sum over places of N(x; mean, s^2), with no noise of their own.
 
@@ -219,7 +241,7 @@ class BayesGuide(Guide):
 
 
 class PlaceSimilarity(Similarity):
-    r"""The exact similarity of `GaussianMixture`: how surely a point lies at its prompt's place.
+    r"""The toy's exact similarity: how surely a point lies at its prompt's place.
 
     :math:`100 \sum_{e \in c} g / (\sum g + 0.5)` with
     :math:`g = \exp(-d^2 / 2(s^2 + 0.6^2))`: the 0.5 stands for "nothing yet".

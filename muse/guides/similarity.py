@@ -31,9 +31,9 @@ class Similarity(nn.Module, ABC):
 
 
 class ClipSimilarity(Similarity):
-    r"""CLIP's cosine in per cent: :math:`s = 100 \cos(E_I(image), E_T(prompt))`, Eq. 9.
+    r"""CLIP's cosine between picture and prompt, in per cent.
 
-    The paper prints :math:`\cos / 0.07`, at most 14.3, with a threshold of 18, which could never
+    :math:`s = 100 \cos(E_I(image), E_T(prompt))`, Eq. 9. The paper prints :math:`\cos / 0.07`, at most 14.3, with a threshold of 18, which could never
     fire; its figures fit :math:`100 \cos`, the CLIP score.
 
     Args:
@@ -47,7 +47,7 @@ class ClipSimilarity(Similarity):
 
     def forward(self, image: Tensor, prompts: Sequence[str]) -> Tensor:
         """100 cos per row, (B,); each distinct prompt is encoded once."""
-        text = torch.cat([self._text(prompt) for prompt in prompts])
+        text = torch.cat([self._text(prompt) for prompt in prompts]).to(image)
         return 100 * F.cosine_similarity(self.clip.image(image), text)
 
     @torch.no_grad()

@@ -19,10 +19,9 @@ from muse.types import Cond, Denoised, MuseError, Node
 
 
 class DDIMInversion(LatentSource):
-    r"""Editing: the deterministic inversion of a picture under its description (Song et al. 2021,
-    Sec. 4.3), guidance 1.
+    r"""Editing: the DDIM inversion of a picture under its description.
 
-    A step from node i + 1 back to the noisier node i predicts at node i's timestep with node
+    Deterministic, guidance 1 (Song et al. 2021, Sec. 4.3). A step from node i + 1 back to the noisier node i predicts at node i's timestep with node
     i + 1's alpha and sigma, which is what diffusers' inverse scheduler does, and moves with
     `Denoised.at`; so one inversion serves every backbone, flow models too. Each fixed-point
     iteration then predicts at the node just reached and moves again, towards the latent whose

@@ -18,7 +18,7 @@ from muse.types import Cond
 
 
 class GaussianNoise(LatentSource):
-    r"""Generation: :math:`x_T \sim N(0, I)`, drawn on the CPU in float32 from the job's seed."""
+    """Generation: x_T from a standard normal, drawn on the CPU in float32 from the job's seed."""
 
     def forward(
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size

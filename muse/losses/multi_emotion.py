@@ -11,7 +11,9 @@ from muse.types import Goal, LossTerms, MuseError, Reading
 
 
 class MultiEmotionLoss(EmotionLoss):
-    r"""Pull to the target, push from the inherent and the similar emotions (Sec. IV-C, Eq. 13):
+    r"""Pull to the target, push from the inherent and the similar emotions.
+
+    Sec. IV-C, Eq. 13:
 
     .. math:: L = L_{target} - \lambda_1 L_{inh} - \lambda_2 L_{sim} + \lambda_c L_{content}
 

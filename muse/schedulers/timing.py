@@ -97,8 +97,9 @@ class StepWindow(TimingPolicy):
 
 
 class ClipThreshold(TimingPolicy):
-    r"""Steer from the first step at which the picture resembles its prompt,
-    :math:`s_t \geq \eta` (Eq. 9 and 10), and from then on.
+    r"""Steer once the picture so far resembles its prompt.
+
+    From the first step with :math:`s_t \geq \eta` on (Sec. IV-B, Eq. 9 and 10).
 
     The similarity is the sampler's own (100 cos for CLIP), read in the one-step prediction: rolled
     out to t = 0 by plain DDIM every step would predict the same final picture, and s_t would be

@@ -13,8 +13,9 @@ from muse.types import Cond, MuseError, Rows, per_row
 
 
 class TokenOptimization(Steering):
-    r"""Optimise emotion tokens S appended to the text embedding, :math:`c_{emo} = T(P) \oplus S`
-    (Sec. IV-A, Eq. 8), by Adam with a rate that falls linearly,
+    r"""Optimise emotion tokens S beside the prompt, by Adam: the paper's steering.
+
+    :math:`c_{emo} = T(P) \oplus S` (Sec. IV-A, Eq. 8), with a rate that falls linearly,
     :math:`lr_i = lr\,(1 - i / 100)`, at least 0 (Sec. V-A).
 
     Embeddings differ in size between text encoders, so `scale` and `lr` are in units of the

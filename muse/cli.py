@@ -1,0 +1,107 @@
+"""The command line: one table of commands; `fit` and `fit-free` go to LightningCLI."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+OK, FAILED, USAGE, BUG, INTERRUPTED = 0, 1, 2, 70, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `muse`.
+
+    Args:
+        argv: the words after ``muse``; None takes those of the process.
+
+    Returns:
+        the exit code: 0 all done, 1 some jobs failed, 2 the user's mistake, 70 a bug of ours,
+        130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
+        return OK if words else USAGE
+    if words[0] in ("-V", "--version"):
+        print(f"muse {version('muse-emotion')}")
+        return OK
+    if words[0] not in COMMANDS:
+        names = ", ".join(COMMANDS)
+        print(f"muse: error: Unknown command {words[0]!r}. Allowed: {names}.", file=sys.stderr)
+        return USAGE
+    return _guarded(COMMANDS[words[0]][0], words, debug)
+
+
+def usage() -> str:
+    """The page of ``muse --help``."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {line}" for name, (_, line) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "muse: pictures with a chosen emotion, from a frozen diffusion model",
+            "",
+            "usage: muse COMMAND ...",
+            "",
+            *lines,
+            "",
+            "  muse COMMAND --help     the options of a command",
+            "  muse --version          the version",
+            "  --debug                 show the traceback of an error",
+            "",
+            "to begin: muse fit-free --config configs/quickstart.yaml",
+        ]
+    )
+
+
+def _guarded(command: Callable[[list[str]], int], words: list[str], debug: bool) -> int:
+    sys.path.insert(0, os.getcwd())  # for classes in a file of the user's own
+    try:
+        return command(words)
+    except KeyboardInterrupt:
+        return _complain("Interrupted.", INTERRUPTED, debug)
+    except SystemExit as stop:  # --help and --print_config end this way
+        return stop.code if isinstance(stop.code, int) else OK
+    except Exception as error:
+        from muse.commands.errors import explain
+
+        told = explain(error)
+        if told is not None:
+            return _complain(told, USAGE, debug)
+        traceback.print_exc()
+        print("muse: this is a bug of muse; please report it with the lines above.", file=sys.stderr)
+        return BUG
+
+
+def _complain(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"muse: error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _fit_free(words: list[str]) -> int:
+    from muse.commands.lightning import fit_free
+
+    return fit_free(words)
+
+
+def _components(words: list[str]) -> int:
+    from muse.commands.components import components
+
+    return components(words[1:])
+
+
+COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
+    "fit-free": (_fit_free, "make pictures of jobs with a frozen model, steered at test time"),
+    "components": (_components, "list the parts that can be swapped"),
+}
+"""Name -> function and one line. Functions import what they need, so that help is instant."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

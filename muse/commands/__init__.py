@@ -1,0 +1,1 @@
+"""What the commands do; `muse.cli` holds their table."""

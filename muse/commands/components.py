@@ -1,0 +1,51 @@
+"""`muse components`: the parts that can be swapped, from the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.table import Table
+
+from muse.commands.interfaces import interfaces
+from muse.registry import available, summary
+from muse.types import MuseError
+
+QUESTIONS = {"steering": "HOW", "timing": "WHEN", "loss": "WHICH"}
+
+
+def components(words: Sequence[str]) -> int:
+    """Print every interface and what implements it."""
+    parser = ArgumentParser(
+        prog="muse components",
+        description="List the parts that can be swapped, by option of muse fit-free.",
+        exit_on_error=False,
+    )
+    parser.add_argument("interface", nargs="?", type=str, help="only this one, such as 'guide'")
+    given = parser.parse_args(list(words)).interface
+    known = interfaces()
+    if given is not None and given not in known:
+        raise MuseError(f"Unknown interface {given!r}. Allowed: {', '.join(known)}.")
+    console = Console(highlight=False)
+    for name, base in known.items():
+        if given in (None, name):
+            console.print(_table(name, base))
+            console.print()
+    console.print(
+        "Swap one with --model.NAME COMPONENT; a class of your own by its import path, "
+        "--model.guide my_file.MyGuide.",
+    )
+    return 0
+
+
+def _table(name: str, base: type) -> Table:
+    question = f" [bold]{QUESTIONS[name]}[/bold]" if name in QUESTIONS else ""
+    title = f"--model.{name}{question}  {summary(base)}"
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+    table.title_style = "not italic dim"
+    table.add_column(style="bold cyan", no_wrap=True)
+    table.add_column()
+    for component, cls in available(base).items():
+        table.add_row(component, summary(cls))
+    return table

@@ -1,0 +1,108 @@
+"""The commands that LightningCLI runs: `fit-free`, and fitting."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+import muse.backbones
+import muse.guides
+import muse.latents
+import muse.losses
+import muse.schedulers
+import muse.steering  # noqa: F401  (importing registers the components)
+from muse.data import Jobs
+from muse.tasks import FitFree
+from muse.tasks.summary import closing_lines
+
+
+class MuseTrainer(L.Trainer):
+    """Lightning's trainer with one more verb."""
+
+    def fit_free(self, model: FitFree, datamodule: Jobs) -> None:
+        """Make the pictures of jobs with a frozen model, steered at test time.
+
+        Args:
+            model: the parts and options.
+            datamodule: the jobs.
+        """
+        self.predict(model, datamodule=datamodule, return_predictions=False)
+
+
+# A sub-command of LightningCLI is the trainer's method of the same name.
+setattr(MuseTrainer, "fit-free", MuseTrainer.fit_free)
+
+
+class FitFreeCLI(LightningCLI):
+    """`muse fit-free`: the trainer's, the task's and the jobs' options, and ``--output_dir``."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The one sub-command, and which parameters aren't options."""
+        return {"fit-free": {"model", "datamodule"}}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """``--output_dir`` at the top level."""
+        parser.add_argument(
+            "--output_dir", type=str, default="outputs/run", help="the folder to write"
+        )
+        parser.link_arguments("output_dir", "model.output_dir")
+
+
+class HandConfigOver(SaveConfigCallback):
+    """Gives the resolved config to the task, which writes it into the run's folder."""
+
+    def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """As YAML, every default spelled out."""
+        assert isinstance(pl_module, FitFree)
+        pl_module.config = self.parser.dump(self.config, skip_none=False)
+
+
+def fit_free(words: list[str]) -> int:
+    """Run `muse fit-free` and tell what came of it; the exit code."""
+    _quiet()
+    cli = FitFreeCLI(
+        FitFree,
+        Jobs,
+        save_config_callback=HandConfigOver,
+        save_config_kwargs={"save_to_log_dir": False},
+        trainer_class=MuseTrainer,
+        trainer_defaults={
+            "inference_mode": False,
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+        },
+        seed_everything_default=False,
+        **_common(words),
+    )
+    model: Any = cli.model
+    jobs = len(cli.datamodule.jobs)
+    for line in closing_lines(model.records, jobs, model.folder.path, model.interrupted):
+        print(line)
+    if model.interrupted:
+        return 130
+    return int(any(record["status"] == "failed" for record in model.records))
+
+
+def _common(words: list[str]) -> dict[str, Any]:
+    # A list given from Python makes LightningCLI warn where the process has arguments as well.
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+    options = {"exit_on_error": False}
+    return {
+        "args": words,
+        "auto_configure_optimizers": False,
+        "parser_kwargs": {**options, words[0]: options},
+    }
+
+
+def _quiet() -> None:
+    """Keep third parties' remarks off the terminal; ours and errors stay."""
+    for module in ("lightning", "diffusers", "transformers", "torch", "jsonargparse"):
+        warnings.filterwarnings("ignore", module=rf"{module}\b")
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

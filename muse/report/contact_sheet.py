@@ -1,0 +1,117 @@
+"""The contact sheet: a row for every prompt, the plain picture first, its emotions beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from muse.emotions import COLORS, WHEEL
+from muse.records import Record, target_probability
+from muse.report.results import target_text
+
+TILE = 168
+GAP = 14
+LABEL = 44
+HEADER = 34
+MARGIN = 28
+MAX_ROWS = 24
+INK, FAINT, PAPER, RULE = "#1c1c1e", "#77777c", "#ffffff", "#e6e6ea"
+
+
+def contact_sheet(records: Sequence[Record], folder: Path) -> Image.Image | None:
+    """Lay a run's pictures out, plain beside steered, each with the guide's probability of its
+    target; None where there is no picture.
+
+    Args:
+        records: of the run; at most 24 prompts are shown.
+        folder: of the run, with ``images/<id>.png`` and, for plain twins, ``plain/<id>.png``.
+    """
+    rows = list(_rows([r for r in records if r["status"] == "done"]).values())[:MAX_ROWS]
+    if not rows:
+        return None
+    twins = any(row[0]["plain"] for row in rows)
+    columns = max(len(row) for row in rows) + twins
+    width = 2 * MARGIN + columns * TILE + (columns - 1) * GAP
+    row_height = HEADER + TILE + LABEL
+    sheet = Image.new("RGB", (width, 2 * MARGIN + len(rows) * row_height), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for index, row in enumerate(rows):
+        top = MARGIN + index * row_height
+        draw.text((MARGIN, top), row[0]["prompt"], fill=INK, font=_font(18))
+        draw.line((MARGIN, top + 26, width - MARGIN, top + 26), fill=RULE)
+        _row(sheet, draw, row, folder, top + HEADER, twins)
+    return sheet
+
+
+def _rows(records: Sequence[Record]) -> Mapping[tuple[str, int, str | None], list[Record]]:
+    rows: dict[tuple[str, int, str | None], list[Record]] = {}
+    for record in records:
+        rows.setdefault((record["prompt"], record["seed"], record["image"]), []).append(record)
+    for row in rows.values():
+        row.sort(key=_position)
+    return rows
+
+
+def _position(record: Record) -> tuple[int, int, str]:
+    target = record["target"]
+    strongest = max(target, key=target.get)
+    return (len(target), WHEEL.index(strongest), record["id"])
+
+
+def _row(
+    sheet: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    row: Sequence[Record],
+    folder: Path,
+    top: int,
+    twins: bool,
+) -> None:
+    left = MARGIN
+    if twins:
+        plain = row[0]["plain"]
+        if plain:
+            p = row[0]["plain_probabilities"]
+            likeliest = max(p, key=p.get)
+            _tile(sheet, folder / "plain" / f"{plain}.png", left, top)
+            _caption(draw, left, top, "plain", FAINT, p[likeliest], likeliest)
+        left += TILE + GAP
+    for record in row:
+        color = COLORS[max(record["target"], key=record["target"].get)]
+        _tile(sheet, folder / "images" / f"{record['id']}.png", left, top)
+        remark = "never started" if record["start_step"] is None else ""
+        value = target_probability(record) or 0.0
+        _caption(draw, left, top, target_text(record["target"]), color, value, remark)
+        left += TILE + GAP
+
+
+def _tile(sheet: Image.Image, path: Path, left: int, top: int) -> None:
+    with Image.open(path) as file:
+        picture = file.convert("RGB")
+    small = max(picture.size) < TILE
+    filtering = Image.Resampling.BICUBIC if small else Image.Resampling.LANCZOS
+    scale = TILE / max(picture.size)
+    size = (round(picture.width * scale), round(picture.height * scale))
+    sheet.paste(picture.resize(size, filtering), (left, top + TILE - size[1]))
+
+
+def _caption(
+    draw: ImageDraw.ImageDraw,
+    left: int,
+    top: int,
+    text: str,
+    color: str,
+    value: float,
+    remark: str,
+) -> None:
+    bar = top + TILE + 3
+    draw.rectangle((left, bar, left + TILE - 1, bar + 3), fill=RULE)
+    draw.rectangle((left, bar, left + round((TILE - 1) * value), bar + 3), fill=color)
+    draw.text((left, bar + 8), text, fill=color, font=_font(14))
+    percent = f"{remark} {100 * value:.0f} %".strip()
+    draw.text((left + TILE, bar + 8), percent, fill=FAINT, font=_font(14), anchor="ra")
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,60 @@
+"""results.csv: one line a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from muse.records import Record, on_target, target_probability
+
+COLUMNS = (
+    "id",
+    "prompt",
+    "target",
+    "seed",
+    "status",
+    "start_step",
+    "inherent",
+    "iterations",
+    "predicted",
+    "on_target",
+    "p_target",
+    "plain_p_target",
+    "seconds",
+    "reason",
+)
+
+
+def results_csv(records: Sequence[Record]) -> str:
+    """The table of a run, as CSV text."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        p = record["probabilities"]
+        writer.writerow(
+            {
+                **{name: record[name] for name in COLUMNS if name in record},
+                "target": target_text(record["target"]),
+                "iterations": sum(record["iterations"]),
+                "predicted": max(p, key=p.get) if p else None,
+                "on_target": on_target(record),
+                "p_target": _short(target_probability(record)),
+                "plain_p_target": _short(target_probability(record, "plain_probabilities")),
+            }
+        )
+    return text.getvalue()
+
+
+def target_text(target: dict[str, float] | None) -> str:
+    """``awe``, or ``awe:0.7,fear:0.3``; ``plain`` for none."""
+    if not target:
+        return "plain"
+    if len(target) == 1:
+        return next(iter(target))
+    return ",".join(f"{name}:{weight:g}" for name, weight in target.items())
+
+
+def _short(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4f}"

@@ -1,0 +1,100 @@
+"""traces.png: how the emotions moved while S was optimised, and when that began."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from muse.emotions import COLORS, WHEEL
+from muse.records import Record
+
+CURVES = (
+    ("p_target", "target", None),
+    ("p_inherent", "inherent", "#8e8e93"),
+    ("p_similar", "similar", "#c7a27c"),
+)
+
+
+def traces(records: Sequence[Record]) -> Figure | None:
+    """Draw a run: for each emotion the probabilities of the target, of the inherent and of the
+    similar emotions against inner iterations (as the paper's Fig. 2; median and middle half of
+    its rows), and the similarity to the prompt against steps, with the start of each row.
+
+    Returns None where no row was steered.
+    """
+    steered = [record for record in records if record["trace"].get("p_target")]
+    if not steered:
+        return None
+    main = {id(r): max(r["target"], key=r["target"].get) for r in steered}
+    groups = [(name, [r for r in steered if main[id(r)] == name]) for name in WHEEL]
+    groups = [(name, rows) for name, rows in groups if rows]
+    columns = min(4, len(groups))
+    lines = -(-len(groups) // columns)
+    looked = [record for record in steered if record["similarity"]]
+    figure = Figure(figsize=(3.4 * max(columns, 2), 2.5 * (lines + bool(looked)) + 0.4))
+    grid = figure.add_gridspec(lines + bool(looked), columns, hspace=0.55, wspace=0.22)
+    first: Axes | None = None
+    for index, (name, rows) in enumerate(groups):
+        axes = figure.add_subplot(grid[index // columns, index % columns], sharey=first)
+        first = first or axes
+        _probabilities(axes, name, rows, index % columns == 0)
+    handles = [_swatch(color or "#1c1c1e", label) for _, label, color in CURVES]
+    figure.legend(handles=handles, loc="upper right", ncols=3, frameon=False, fontsize=9)
+    if looked:
+        _similarity(figure.add_subplot(grid[lines, :]), looked)
+    figure.subplots_adjust(left=0.07, right=0.985, top=0.9, bottom=0.1)
+    return figure
+
+
+def _probabilities(axes: Axes, name: str, rows: Sequence[Record], first: bool) -> None:
+    for key, _, color in CURVES:
+        table = _padded([row["trace"][key] for row in rows])
+        low, middle, high = np.nanquantile(table, [0.25, 0.5, 0.75], axis=0)
+        k = np.arange(table.shape[1])
+        axes.fill_between(k, low, high, color=color or COLORS[name], alpha=0.15, linewidth=0)
+        axes.plot(k, middle, color=color or COLORS[name], linewidth=1.6)
+    axes.set_title(f"{name}  ({len(rows)})", fontsize=10, color=COLORS[name], loc="left")
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_xlabel("inner iterations", fontsize=8)
+    if first:
+        axes.set_ylabel("probability", fontsize=8)
+    _quiet(axes)
+
+
+def _similarity(axes: Axes, rows: Sequence[Record]) -> None:
+    for row in rows:
+        color = COLORS[max(row["target"], key=row["target"].get)]
+        values = row["similarity"]
+        axes.plot(range(len(values)), values, color=color, alpha=0.35, linewidth=0.9)
+        if row["start_step"] is not None:
+            axes.plot(row["start_step"], values[-1], "o", color=color, markersize=3.5)
+    axes.set_title("similarity to the prompt until steering starts (dots)", fontsize=10, loc="left")
+    axes.set_xlabel("sampling step", fontsize=8)
+    axes.set_xlim(left=0)
+    _quiet(axes)
+
+
+def _padded(curves: Sequence[Sequence[float]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Rows end at different times: a finished one keeps its last value, (rows, longest)."""
+    longest = max(len(curve) for curve in curves)
+    return np.array([[*curve, *[curve[-1]] * (longest - len(curve))] for curve in curves])
+
+
+def _quiet(axes: Axes) -> None:
+    axes.tick_params(labelsize=7, color="#c7c7cc")
+    axes.grid(color="#efeff2", linewidth=0.7)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#c7c7cc")
+
+
+def _swatch(color: str, label: str) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=color, label=label, linewidth=2)

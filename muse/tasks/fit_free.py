@@ -1,0 +1,128 @@
+"""The task of `muse fit-free`: pictures of jobs, without fitting anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from muse.data import Jobs, plain_twins
+from muse.jobs import Job
+from muse.records import Record
+from muse.results import Result
+from muse.sampler import Sampler
+from muse.tasks.progress import RowProgress
+from muse.tasks.run_folder import RunFolder
+from muse.types import MuseError
+
+
+class FitFree(L.LightningModule):
+    """Makes the pictures of jobs, the plain one beside each, and writes a folder about them.
+
+    A prediction task for Lightning, which brings devices and precision: its one batch is the
+    list of a device's jobs.
+
+    Args:
+        output_dir: the folder to write.
+        overwrite: replace another run in that folder.
+        plain: make each job's plain twin too: the same noise, no emotion.
+        slots: how many pictures share a model call; it changes memory and speed, not pictures.
+        sampler: the parts and options of `muse.sampler.Sampler`.
+
+    Raises:
+        MuseError: slots below 1, or what `Sampler` refuses.
+    """
+
+    def __init__(
+        self,
+        output_dir: str = "outputs/run",
+        overwrite: bool = False,
+        plain: bool = True,
+        slots: int = 16,
+        **sampler: Any,
+    ) -> None:
+        super().__init__()
+        if slots < 1:
+            raise MuseError(f"slots = {slots} is not allowed. Use 1 or more.")
+        self.sampler = Sampler(**sampler)
+        self.folder = RunFolder(Path(output_dir), overwrite)
+        self.plain = plain
+        self.slots = slots
+        self.config: str | None = None
+        self.interrupted = False
+        self.records: list[Record] = []
+
+    def on_predict_start(self) -> None:
+        """Check the run as a whole, and open its folder."""
+        if torch.is_inference_mode_enabled():
+            raise MuseError("Steering needs gradients. Use Trainer(inference_mode=False).")
+        jobs = self._jobs()
+        if len(jobs) < self.trainer.world_size:
+            raise MuseError(
+                f"{len(jobs)} jobs are fewer than {self.trainer.world_size} devices. "
+                "Use fewer: --trainer.devices 1."
+            )
+        self._check_pictures(jobs)
+        if self.trainer.is_global_zero:
+            self.folder.open(jobs, self.config)
+        self.folder.digest = self.trainer.strategy.broadcast(self.folder.digest)
+
+    def transfer_batch_to_device(
+        self, batch: list[Job], device: torch.device, dataloader_idx: int
+    ) -> list[Job]:
+        """Jobs hold no tensors."""
+        return batch
+
+    def predict_step(self, batch: list[Job], batch_idx: int) -> None:
+        """Make the pictures of one device's jobs and write each as it is done; after Ctrl-C what
+        is finished stays."""
+        try:
+            self._make(batch)
+        except KeyboardInterrupt:
+            self.interrupted = True
+
+    def on_predict_end(self) -> None:
+        """Sum the run up."""
+        self.trainer.strategy.barrier()
+        if self.trainer.is_global_zero:
+            self.records = self.folder.close(self._jobs(), self.sampler.backbone)
+
+    def _make(self, jobs: Sequence[Job]) -> None:
+        twins = plain_twins(jobs if self.plain else [])
+        backbone, plain = self.sampler.backbone, dict[str, Result]()
+        rows, steps = len(twins.jobs) + len(jobs), len(self.sampler.setup.grid)
+        with RowProgress(rows, steps, self.trainer.is_global_zero) as progress:
+            for result in self.sampler.sample(twins.jobs, self.slots, progress):
+                plain[result.job.id] = result
+                self.folder.save(result, backbone)
+            for result in self.sampler.sample(jobs, self.slots, progress):
+                twin = plain.get(twins.of.get(result.job.id, ""))
+                self.folder.save(result, backbone, twin)
+
+    def _jobs(self) -> list[Job]:
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, Jobs)
+        return data.jobs
+
+    def _check_pictures(self, jobs: Sequence[Job]) -> None:
+        """Refuse jobs with a picture where none is read, and without one where one is."""
+        latents, backbone = self.sampler.latents, self.sampler.backbone
+        for job in jobs:
+            if job.image is not None and not backbone.reads_pictures:
+                raise MuseError(
+                    f"Job {job.id!r} has an image, but {type(backbone).__name__} has points, not "
+                    "pictures. Leave the image column out, or use a backbone with pictures."
+                )
+            if job.image is not None and not latents.needs_picture:
+                raise MuseError(
+                    f"Job {job.id!r} has an image, but {type(latents).__name__} starts from noise. "
+                    "Use --model.latents DDIMInversion to edit."
+                )
+            if job.image is None and latents.needs_picture:
+                raise MuseError(
+                    f"Job {job.id!r} has no image, but {type(latents).__name__} starts from one. "
+                    "Add an image column, or use --model.latents GaussianNoise."
+                )

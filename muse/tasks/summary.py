@@ -1,0 +1,73 @@
+"""The closing lines of a run: what was made, how well, and what to do about the rest."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from muse.records import Record, on_target
+
+
+def closing_lines(
+    records: Sequence[Record], jobs: int, folder: Path, interrupted: bool
+) -> list[str]:
+    """Tell a person about a run, the place of its pictures last.
+
+    Args:
+        records: of the pictures that were made.
+        jobs: how many were asked for.
+        folder: of the run.
+        interrupted: whether Ctrl-C ended it.
+    """
+    done = [record for record in records if record["status"] == "done"]
+    failed = [record for record in records if record["status"] == "failed"]
+    lines = []
+    if interrupted:
+        lines.append(f"Interrupted: {len(done)} of {jobs} pictures are finished and stay.")
+    lines += [f"Failed: {record['id']}: {record['reason']}" for record in failed]
+    if done:
+        lines += [_accuracy(done), *_timing(done), *_notes(done)]
+    sheet = folder / "contact_sheet.png"
+    where = f"{folder}, side by side in {sheet.name}" if sheet.exists() else str(folder)
+    lines.append(f"The pictures are in {where}")
+    return lines
+
+
+def _accuracy(done: Sequence[Record]) -> str:
+    hits = sum(bool(on_target(record)) for record in done)
+    line = f"{hits} of {len(done)} pictures ({hits / len(done):.0%}) read as their target"
+    plain = [on_target(record, "plain_probabilities") for record in done]
+    known = [hit for hit in plain if hit is not None]
+    if known:
+        line += f"; their plain twins: {sum(known) / len(known):.0%}"
+    return f"{line} (by the guide itself)."
+
+
+def _timing(done: Sequence[Record]) -> list[str]:
+    lines = []
+    starts = [record["start_step"] for record in done if record["start_step"] is not None]
+    similarities = sorted(value for record in done for value in record["similarity"])
+    if starts:
+        lines.append(f"Steering started at step {statistics.median(starts):g} (median).")
+    if len(similarities) > 1:
+        cuts = statistics.quantiles(similarities, n=10)
+        lines.append(
+            f"Similarity until then: {cuts[0]:.1f} (10 %), {cuts[4]:.1f} (50 %), "
+            f"{cuts[8]:.1f} (90 %), {similarities[-1]:.1f} at most: the scale of eta."
+        )
+    never = len(done) - len(starts)
+    if never:
+        lines.append(
+            f"{never} pictures came out plain, because steering never started. Lower "
+            "--model.timing.eta, or set --model.timing.latest_start to a step."
+        )
+    return lines
+
+
+def _notes(done: Sequence[Record]) -> list[str]:
+    noted = [record["id"] for record in done if record["notes"]]
+    if not noted:
+        return []
+    names = ", ".join(noted[:3]) + (", ..." if len(noted) > 3 else "")
+    return [f"{len(noted)} searches met numbers that are not finite ({names}): see the records."]
