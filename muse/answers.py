@@ -64,10 +64,14 @@ class Answers(nn.Module):
         answers: list[Any] = [None] * len(asks)
         for indices in groups.values():
             group: list[Any] = [asks[index] for index in indices]
-            method = {Predict: self.predict, Observe: self.observe, Evaluate: self.evaluate}
-            for index, answer in zip(indices, method[type(group[0])](group), strict=True):
+            for index, answer in zip(indices, self._answer(group), strict=True):
                 answers[index] = answer
         return answers
+
+    def _answer(self, group: list[Any]) -> Sequence[Any]:
+        if isinstance(group[0], Predict):
+            return self.predict(group)
+        return self.observe(group) if isinstance(group[0], Observe) else self.evaluate(group)
 
     @torch.no_grad()
     def predict(self, asks: Sequence[Predict]) -> list[Denoised]:
@@ -98,7 +102,7 @@ class Answers(nn.Module):
         names = self.steering.variable(state)
         leaves = {name: state[name].detach().clone().requires_grad_() for name in names}
         with torch.enable_grad():
-            shown, extended = self.steering.apply(self.backbone, x, cond, {**state, **leaves})
+            shown, extended = self.steering.inject(self.backbone, x, cond, {**state, **leaves})
             prediction = self.backbone.denoise(shown, node, extended)
             image = self.backbone.decode(self.seen(prediction, unconditional))
             similarity = None

@@ -29,7 +29,8 @@ class Predict:
 @dataclass(frozen=True)
 class Observe:
     """Ask what guide and similarity see in a predicted x0, without gradient; answered by an
-    `Observation`."""
+    `Observation`.
+    """
 
     x0: Tensor
     prompt: str
@@ -68,7 +69,8 @@ Row: TypeAlias = Generator[list[Ask], list[Any], T]
 @dataclass(frozen=True)
 class Observation:
     """A decoded picture (1, 3, H, W), its emotion logits (1, K) in the order of `EMOTIONS`, and
-    its similarity to the prompt, or None where no part reads one."""
+    its similarity to the prompt, or None where no part reads one.
+    """
 
     image: Tensor
     logits: Tensor

@@ -73,7 +73,9 @@ def _guarded(command: Callable[[list[str]], int], words: list[str], debug: bool)
         if told is not None:
             return _complain(told, USAGE, debug)
         traceback.print_exc()
-        print("muse: this is a bug of muse; please report it with the lines above.", file=sys.stderr)
+        print(
+            "muse: this is a bug of muse. Please report it, with the lines above.", file=sys.stderr
+        )
         return BUG
 
 

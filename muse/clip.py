@@ -29,6 +29,9 @@ class Clip(nn.Module):
         std: per-channel standard deviation of the same.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         model: CLIPModel,
@@ -46,13 +49,15 @@ class Clip(nn.Module):
 
     def image(self, image: Tensor) -> Tensor:
         """Projected image features, NOT normalised, (B, width), of pictures (B, 3, H, W) in
-        about [0, 1]; differentiable."""
+        about [0, 1]; differentiable.
+        """
         output = self.model.get_image_features(pixel_values=self.preprocess(image))
         return getattr(output, "pooler_output", output)
 
     def preprocess(self, image: Tensor) -> Tensor:
         """As CLIPImageProcessor does it: shortest side to `size` (bicubic, antialiased), centre
-        crop, normalise. (B, 3, H, W) -> (B, 3, size, size)."""
+        crop, normalise. (B, 3, H, W) -> (B, 3, size, size).
+        """
         short = min(image.shape[-2:])
         if short != self.size:
             height, width = (round(side * self.size / short) for side in image.shape[-2:])
@@ -65,7 +70,8 @@ class Clip(nn.Module):
 
     def text(self, texts: Sequence[str]) -> Tensor:
         """Projected text features, NOT normalised, (B, width); texts longer than the context
-        are cut."""
+        are cut.
+        """
         if self.tokenizer is None:
             raise MuseError("This CLIP has no tokenizer. Load it from a folder that holds one.")
         tokens = self.tokenizer(

@@ -137,8 +137,9 @@ def distribution(target: Mapping[str, float]) -> Tensor:
 
 
 def order_of(labels: Sequence[str]) -> list[int]:
-    """Where each emotion stands among a classifier's labels: ``logits[:, order_of(labels)]``
-    has the classes in the order of `EMOTIONS`.
+    """Where each emotion stands among a classifier's labels.
+
+    ``logits[:, order_of(labels)]`` has the classes in the order of `EMOTIONS`.
 
     Raises:
         MuseError: the labels are not exactly the eight emotions.

@@ -31,7 +31,8 @@ class Job:
 
     def noise(self) -> torch.Generator:
         """The stream for x_T: seeded as diffusers seeds a CPU generator, and the same for the
-        plain twin."""
+        plain twin.
+        """
         return torch.Generator().manual_seed(self.seed)
 
     def tokens(self) -> torch.Generator:
@@ -41,14 +42,16 @@ class Job:
 
 def derive_seed(seed: int, name: str) -> int:
     """A seed of its own for `name` under a run's seed, in [0, 2^31): it depends on nothing else,
-    so adding or moving jobs leaves it as it is."""
+    so adding or moving jobs leaves it as it is.
+    """
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % 2**31
 
 
 def safe_name(text: str) -> str:
     """`text` as a file name: lower-case letters, digits, '-', '_' and '.', at most 80 of them;
-    where that loses something, a short digest of the text keeps names apart."""
+    where that loses something, a short digest of the text keeps names apart.
+    """
     clean = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.").lower()[:80]
     if clean == text:
         return clean

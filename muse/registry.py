@@ -26,8 +26,8 @@ def _load_plugins() -> None:
 
 
 def _subclasses(base: type) -> set[type]:
-    direct = set(base.__subclasses__())
-    return direct.union(*(_subclasses(sub) for sub in direct)) if direct else direct
+    direct: set[type] = set(base.__subclasses__())
+    return direct.union(*(_subclasses(sub) for sub in direct))
 
 
 def available(base: type[T]) -> dict[str, type[T]]:

@@ -72,7 +72,9 @@ class PictureRow:
         return Result(self.job, seen.image, probabilities, self.trace, seconds, drawn)
 
     def denoise(self) -> Generator[list[Ask], list[Any], list[Tensor]]:
-        """Sec. IV of the paper for one picture; the latents of all nodes."""
+        """Sec. IV of the paper for one picture; the latents of all nodes, or the
+        last alone where nobody draws them.
+        """
         setup, backbone = self.setup, self.setup.answers.backbone
         cond = backbone.embed([self.job.prompt], setup.size)
         null: Cond | None = None
@@ -82,14 +84,14 @@ class PictureRow:
         path = [x]
         for i in range(len(setup.grid)):
             steer, unconditional, plain = yield from self.look(x, i, cond, null)
-            if steer:
+            if plain is None or steer:
                 denoised = yield from self.steer(x, i, cond, unconditional, plain)
             else:
                 self.trace.iterations.append(0)
                 denoised = mix(plain, unconditional, setup.guidance_scale)
                 self.before = setup.answers.seen(plain, unconditional)
             x = setup.grid.advance(denoised, i)
-            path.append(x)
+            path = [*path, x] if backbone.has_points else [x]
             self.progress.steps += 1
         return path
 
@@ -97,7 +99,8 @@ class PictureRow:
         self, x: Tensor, i: int, cond: Cond, null: Cond | None
     ) -> Generator[list[Ask], list[Any], tuple[bool, Denoised | None, Denoised | None]]:
         """WHEN (Sec. IV-B): whether step i is steered, the unconditional prediction, and the
-        plain one where it had to be made: to be looked at, or to be the step itself."""
+        plain one where it had to be made: to be looked at, or to be the step itself.
+        """
         node, moment = self.setup.grid[i], Moment(i, len(self.setup.grid))
         looks = self.timing.needs_similarity(self.latch)
         steer = False
@@ -106,7 +109,7 @@ class PictureRow:
         conds = [null, None if steer else cond]
         replies = iter((yield [Predict(x, node, c) for c in conds if c is not None]))
         unconditional, plain = (None if c is None else next(replies) for c in conds)
-        if looks:
+        if looks and plain is not None:
             seen = self.setup.answers.seen(plain, unconditional)
             [observed] = yield [Observe(seen, self.job.prompt)]
             self.trace.similarity.append(observed.similarity)
@@ -125,10 +128,11 @@ class PictureRow:
         """HOW (Sec. IV-A): search S at step i, and accept a prediction for the step."""
         setup, node = self.setup, self.setup.grid[i]
         if self.steered is None:
-            if self.before is None and plain is None:
-                [plain] = yield [Predict(x, node, cond)]
-            before = setup.answers.seen(plain, unconditional) if self.before is None else self.before
-            self.steered = yield from self.begin(x, i, cond, before)
+            if self.before is None:  # steered from the first step: the present one is read
+                if plain is None:
+                    [plain] = yield [Predict(x, node, cond)]
+                self.before = setup.answers.seen(plain, unconditional)
+            self.steered = yield from self.begin(x, i, cond, self.before)
         ask = replace(self.steered, x=x, node=node, unconditional=unconditional, step=i)
         accepted = yield from setup.search.run(ask, self.trace)
         if accepted is None:  # not finite from the start: this step is the plain model's
@@ -143,7 +147,8 @@ class PictureRow:
         self, x: Tensor, i: int, cond: Cond, before: Tensor
     ) -> Generator[list[Ask], list[Any], Evaluate]:
         """WHICH (Sec. IV-C): the goal, with the inherent emotion as the guide reads it in
-        `before`, the prediction of the step before the threshold was passed; and the first S."""
+        `before`, the prediction of the step before the threshold was passed; and the first S.
+        """
         [was] = yield [Observe(before, self.job.prompt)]
         assert self.job.target is not None  # a plain job is never steered
         inherent = EMOTIONS[int(was.logits.argmax())]

@@ -1,9 +1,9 @@
 """The sampler: independent rows, shared model calls.
 
 A picture in flight is a *row* (`muse.row`): a generator that reads like the paper's loop for one
-picture and yields what it needs. The *engine* (`muse.engine`) gathers what all rows ask, lets `muse.answers` answer it in
-shared calls, sends the answers back, and starts a waiting job where a row has finished. No row
-waits for its neighbours, and none can see them.
+picture and yields what it needs. The *engine* (`muse.engine`) gathers what all rows ask, lets
+`muse.answers` answer it in shared calls, sends the answers back, and starts a waiting job where a
+row has finished. No row waits for its neighbours, and none can see them.
 
 How the three questions make the known methods:
 

@@ -63,7 +63,9 @@ class Search:
 
 
 def _note(trace: Trace, ask: Evaluate, k: int, found: Evaluation) -> None:
-    wanted = [name for name, weight in zip(EMOTIONS, ask.goal.target[0].tolist()) if weight]
+    wanted = [
+        name for name, weight in zip(EMOTIONS, ask.goal.target[0].tolist(), strict=True) if weight
+    ]
     similar = {near for name in wanted for near in neighbours(name)} - set(wanted)
     p = dict(zip(EMOTIONS, found.probabilities, strict=True))
     trace.add(

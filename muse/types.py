@@ -25,7 +25,7 @@ class MuseError(ValueError):
 
 
 def per_row(value: Tensor, like: Tensor) -> Tensor:
-    """View `value` (B,) or () so that it broadcasts over `like` (B, ...), in the dtype of `like`."""
+    """View `value` (B,) or () so that it broadcasts over `like` (B, ...), in its dtype."""
     value = value.to(like)
     return value.view(-1, *[1] * (like.ndim - 1)) if value.ndim else value
 
@@ -38,9 +38,9 @@ def cat_rows(parts: Sequence[Rows]) -> dict[str, Tensor]:
 def split_rows(rows: Rows, count: int) -> list[dict[str, Tensor]]:
     """Undo `cat_rows`: `count` mappings of one row each."""
     columns = [value.split(1) for value in rows.values()]
-    return [
-        dict(zip(rows, values, strict=True)) for values in zip(*columns, strict=True)
-    ] or [{} for _ in range(count)]
+    return [dict(zip(rows, values, strict=True)) for values in zip(*columns, strict=True)] or [
+        {} for _ in range(count)
+    ]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ class Denoised:
     @classmethod
     def from_v(cls, x: Tensor, output: Tensor, alpha: Tensor, sigma: Tensor) -> Denoised:
         r""":math:`v = \alpha \epsilon - \sigma x_0` with :math:`\alpha^2 + \sigma^2 = 1`
-        (Salimans & Ho 2022, App. D)."""
+        (Salimans & Ho 2022, App. D).
+        """
         a, s = per_row(alpha, x), per_row(sigma, x)
         return cls(a * x - s * output, a * output + s * x)
 

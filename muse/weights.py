@@ -51,7 +51,7 @@ def load_state(name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
-                state = {key: file.get_tensor(key).float() for key in file.keys()}
+                state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
                 return state, file.metadata() or {}
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as error:

@@ -45,7 +45,8 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def denoise(self, x: Tensor, node: Node, cond: Cond) -> Denoised:
         """Predict x0 and eps of latents (B, ...), each row at its own `node` (B,), under its own
-        condition, without guidance; differentiable in `x` and `cond`."""
+        condition, without guidance; differentiable in `x` and `cond`.
+        """
 
     @abstractmethod
     def time_grid(self, steps: int, size: Size) -> TimeGrid:
@@ -62,15 +63,18 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def decode(self, latent: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in about [0, 1], differentiable and NOT clamped: clamping would
-        kill the guide's gradient. Only `render` clamps."""
+        kill the guide's gradient. Only `render` clamps.
+        """
 
     def render(self, image: Tensor, path: Tensor | None = None) -> Image.Image:
         """Draw one decoded picture (3, H, W) (a point (d,), with the latents of every step as
-        `path` (steps + 1, d), where `has_points`)."""
+        `path` (steps + 1, d), where `has_points`).
+        """
         pixels = image.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
         return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
 
     def overview(self, points: Tensor, names: Sequence[str]) -> Image.Image | None:
         """Draw all points (N, d) of a run in one picture, each coloured by its emotion; None
-        where there are no points."""
+        where there are no points.
+        """
         return None

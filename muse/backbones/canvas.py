@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
@@ -43,7 +44,7 @@ class Canvas:
     def path(self, points: Sequence[Sequence[float]]) -> None:
         """Draw the way through `points`, from light to dark."""
         pixels = [self._pixel(point) for point in points]
-        for index, (start, stop) in enumerate(zip(pixels, pixels[1:], strict=False)):
+        for index, (start, stop) in enumerate(pairwise(pixels)):
             shade = round(200 - 170 * index / max(1, len(pixels) - 1))
             self.draw.line((*start, *stop), fill=(shade,) * 3, width=2 * OVERSAMPLING)
 

@@ -129,7 +129,7 @@ class GaussianMixture(Backbone):
         return {"tokens": torch.cat([cond["tokens"], tokens.to(cond["tokens"])], dim=1)}
 
     def log_weights(self, cond: Cond) -> Tensor:
-        """log w of the components under a condition, (B, 4 * 8), places first.
+        """Log w of the components under a condition, (B, 4 * 8), places first.
 
         Tokens attend by softmax(4 token.key); what they carry goes to a head for places (gain 8)
         and one for emotions (gain 12); w = softmax(place) * softmax(log prior + emotion).
@@ -156,7 +156,7 @@ class GaussianMixture(Backbone):
         return self.log_weights(cond) - (offset**2).sum(-1) / (2 * variance)
 
     def log_density(self, x: Tensor, node: Node, cond: Cond) -> Tensor:
-        """log p(x) at a node under a condition, (B, dimension) -> (B,)."""
+        """Log p(x) at a node under a condition, (B, dimension) -> (B,)."""
         alpha, sigma = per_row(node.alpha, x), per_row(node.sigma, x)
         variance = alpha**2 * SCALE**2 + sigma**2
         joint = self._joint(x[:, None] - alpha[..., None] * self.means, variance, cond)
@@ -195,8 +195,8 @@ class GaussianMixture(Backbone):
         """Draw the point (dimension,) and the path to it (steps + 1, dimension)."""
         canvas = self.canvas()
         if path is not None:
-            canvas.path(self.flat(path))
-        canvas.point(self.flat(image), "#1c1c1e")
+            canvas.path(self.flat(path).tolist())
+        canvas.point(self.flat(image).tolist(), "#1c1c1e")
         return canvas.picture()
 
     def overview(self, points: Tensor, names: Sequence[str]) -> Image.Image:

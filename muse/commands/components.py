@@ -46,6 +46,7 @@ def _table(name: str, base: type) -> Table:
     table.title_style = "not italic dim"
     table.add_column(style="bold cyan", no_wrap=True)
     table.add_column()
-    for component, cls in available(base).items():
+    parts: dict[str, type] = available(base)
+    for component, cls in parts.items():
         table.add_row(component, summary(cls))
     return table

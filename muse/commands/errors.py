@@ -18,6 +18,10 @@ def explain(error: BaseException) -> str | None:
 
 
 def _parser_error(message: str) -> str:
+    missing = re.search(r"arguments are required: (.*)", message)
+    if missing:
+        names = missing[1].replace("fit-free.", "--").replace("fit.", "--")
+        return f"Missing: {names}. Give a configuration, such as --config configs/quickstart.yaml."
     key = re.search(r'[Pp]arser key "([^"]+)"', message)
     if key is None:
         return message
@@ -39,5 +43,5 @@ def _unknown_component(key: str, message: str) -> str | None:
     from muse.registry import unknown
 
     base = interfaces().get(key.rpartition(".")[2])
-    given = re.search(r"(?:import path string: |Got value: |Expected a path but )'?([\w.]+)", message)
+    given = re.search(r"(?:path string: |Got value: |Expected a path but )'?([\w.]+)", message)
     return unknown(base, given[1]) if base is not None and given is not None else None

@@ -16,25 +16,8 @@ import muse.losses
 import muse.schedulers
 import muse.steering  # noqa: F401  (importing registers the components)
 from muse.data import Jobs
-from muse.tasks import FitFree
+from muse.tasks import FitFree, MuseTrainer
 from muse.tasks.summary import closing_lines
-
-
-class MuseTrainer(L.Trainer):
-    """Lightning's trainer with one more verb."""
-
-    def fit_free(self, model: FitFree, datamodule: Jobs) -> None:
-        """Make the pictures of jobs with a frozen model, steered at test time.
-
-        Args:
-            model: the parts and options.
-            datamodule: the jobs.
-        """
-        self.predict(model, datamodule=datamodule, return_predictions=False)
-
-
-# A sub-command of LightningCLI is the trainer's method of the same name.
-setattr(MuseTrainer, "fit-free", MuseTrainer.fit_free)
 
 
 class FitFreeCLI(LightningCLI):

@@ -54,7 +54,11 @@ class Jobs(L.LightningDataModule):
             raise MuseError("Both a jobs file and prompts were given. Give one of them.")
         if limit is not None and limit < 1:
             raise MuseError(f"limit = {limit} is not allowed. Use 1 or more, or leave it out.")
-        found = read_jobs(Path(os.fspath(jobs)), seed) if jobs else cross(prompts or [], emotions or [], seed)
+        found = (
+            read_jobs(Path(os.fspath(jobs)), seed)
+            if jobs
+            else cross(prompts or [], emotions or [], seed)
+        )
         self.jobs = found[:limit]
         if not self.jobs:
             raise MuseError(
@@ -120,12 +124,9 @@ def _csv_entries(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]
         reader.fieldnames = header
         for row in reader:
             if None in row or None in row.values():
-                count = sum(value is not None for key, value in row.items() if key) + len(
-                    row.get(None, [])  # type: ignore[call-overload]
-                )
                 raise MuseError(
-                    f"{path}, line {reader.line_num}: {count} values for {len(header)} columns. "
-                    "Quote a value that contains a comma."
+                    f"{path}, line {reader.line_num}: not {len(header)} values, as many as the "
+                    f"header has ({','.join(header)}). Quote a value that contains a comma."
                 )
             yield reader.line_num, row
     except csv.Error as error:

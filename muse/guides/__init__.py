@@ -3,7 +3,7 @@
 from muse.guides.base import Guide
 from muse.guides.convnet import ConvNet
 from muse.guides.emogen import EmoGen
-from muse.guides.similarity import ClipSimilarity, Similarity
 from muse.guides.simemo import SimEmo
+from muse.guides.similarity import ClipSimilarity, Similarity
 
 __all__ = ["ClipSimilarity", "ConvNet", "EmoGen", "Guide", "SimEmo", "Similarity"]

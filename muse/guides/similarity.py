@@ -33,8 +33,9 @@ class Similarity(nn.Module, ABC):
 class ClipSimilarity(Similarity):
     r"""CLIP's cosine between picture and prompt, in per cent.
 
-    :math:`s = 100 \cos(E_I(image), E_T(prompt))`, Eq. 9. The paper prints :math:`\cos / 0.07`, at most 14.3, with a threshold of 18, which could never
-    fire; its figures fit :math:`100 \cos`, the CLIP score.
+    :math:`s = 100 \cos(E_I(image), E_T(prompt))`, Eq. 9. The
+    paper prints :math:`\cos / 0.07`, at most 14.3, with a threshold of 18, which could never fire;
+    its figures fit :math:`100 \cos`, the CLIP score.
 
     Args:
         clip: a CLIP, its hub id or folder, or ``muse-mini/clip``.

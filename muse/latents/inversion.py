@@ -21,11 +21,12 @@ from muse.types import Cond, Denoised, MuseError, Node
 class DDIMInversion(LatentSource):
     r"""Editing: the DDIM inversion of a picture under its description.
 
-    Deterministic, guidance 1 (Song et al. 2021, Sec. 4.3). A step from node i + 1 back to the noisier node i predicts at node i's timestep with node
-    i + 1's alpha and sigma, which is what diffusers' inverse scheduler does, and moves with
-    `Denoised.at`; so one inversion serves every backbone, flow models too. Each fixed-point
-    iteration then predicts at the node just reached and moves again, towards the latent whose
-    forward step leads exactly back (Pan et al. 2023, AIDI; Garibi et al. 2024, ReNoise).
+    Deterministic, guidance 1 (Song et al. 2021, Sec. 4.3). A step from node i + 1 back to the
+    noisier node i predicts at node i's timestep with node i + 1's alpha and sigma, which is what
+    diffusers' inverse scheduler does, and moves with `Denoised.at`; so one inversion serves every
+    backbone, flow models too. Each fixed-point iteration then predicts at the node just reached
+    and moves again, towards the latent whose forward step leads exactly back (Pan et al. 2023,
+    AIDI; Garibi et al. 2024, ReNoise).
 
     Args:
         fixed_point: fixed-point iterations a step, 0 for plain DDIM inversion.
@@ -63,9 +64,9 @@ class DDIMInversion(LatentSource):
             reached = denoised.at(noisier.alpha, noisier.sigma)
             for _ in range(self.fixed_point):
                 [denoised] = yield [Predict(reached, noisier, cond)]
-                # The same move under the direction at the far end: for the fixed point, the
-                # forward step from `reached` is x again.
-                same = Denoised(x, denoised.eps).at(1 / cleaner.alpha, -cleaner.sigma / cleaner.alpha)
-                reached = Denoised(same, denoised.eps).at(noisier.alpha, noisier.sigma)
+                # x = alpha x0 + sigma eps at the cleaner node, with eps as seen from the far end:
+                # at the fixed point the forward step from `reached` gives x again.
+                moved = Denoised.from_eps(x, denoised.eps, cleaner.alpha, cleaner.sigma)
+                reached = moved.at(noisier.alpha, noisier.sigma)
             x = reached
         return x

@@ -31,6 +31,7 @@ class GaussianNoise(LatentSource):
 
 def like(cond: Cond) -> Tensor:
     """A tensor of the device and dtype that latents have: float32, or float64 where the
-    condition is (the exact toy)."""
+    condition is (the exact toy).
+    """
     tokens = cond["tokens"]
     return tokens if tokens.dtype == torch.float64 else tokens.float()

@@ -68,7 +68,9 @@ class MultiEmotionLoss(EmotionLoss):
             "inherent": cross_entropy(goal.inherent.to(log_p), log_p),
             "similar": cross_entropy(self.similar_to(target), log_p),
         }
-        total = terms["target"] - self.inherent * terms["inherent"] - self.similar * terms["similar"]
+        total = (
+            terms["target"] - self.inherent * terms["inherent"] - self.similar * terms["similar"]
+        )
         if self.needs_similarity and reading.similarity is not None and goal.similarity is not None:
             terms["content"] = (goal.similarity - reading.similarity).relu() / 100
             total = total + self.content * terms["content"]
@@ -76,7 +78,8 @@ class MultiEmotionLoss(EmotionLoss):
 
     def similar_to(self, target: Tensor) -> Tensor:
         """The similar emotions of each target as weights, (B, K) -> (B, K): for every component
-        its share, spread evenly over its neighbours outside the target's support."""
+        its share, spread evenly over its neighbours outside the target's support.
+        """
         outside = (target == 0).to(target)[:, None, :] * self.neighbourhood.to(target)
         share = outside / outside.sum(-1, keepdim=True).clamp(min=1)
         return (target[:, :, None] * share).sum(1)

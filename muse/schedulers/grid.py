@@ -38,7 +38,8 @@ class TimeGrid:
 
     def advance(self, denoised: Denoised, i: int) -> Tensor:
         """The latent at node i + 1 from the prediction made at node `i`: the DDIM step
-        (Euler, for a flow model)."""
+        (Euler, for a flow model).
+        """
         return denoised.at(self.alphas[i + 1], self.sigmas[i + 1])
 
     @classmethod

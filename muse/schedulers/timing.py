@@ -39,7 +39,8 @@ class TimingPolicy(nn.Module, ABC):
 
     def needs_similarity(self, state: Any) -> bool:
         """Whether the next decision reads the predicted picture, which costs a plain prediction
-        and a decoding; by default never."""
+        and a decoding; by default never.
+        """
         return False
 
     @abstractmethod

@@ -4,7 +4,7 @@ A steering method owns the variable that is optimised; the sampler owns the loop
 methods are made of the same pieces:
 
 ===================  ==================  ================  ============================
-method               variable            ``apply``         ``finish``
+method               variable            ``inject``        ``finish``
 ===================  ==================  ================  ============================
 MUSE                 tokens S            c -> c ++ S       identity
 Universal Guidance   offset on x (0)     x -> x + offset   eps shifted by the gradient
@@ -47,8 +47,11 @@ class Steering(nn.Module, ABC):
         """The names in `state` that the loss is differentiated by."""
 
     @abstractmethod
-    def apply(self, backbone: Backbone, x: Tensor, cond: Cond, state: Rows) -> tuple[Tensor, Cond]:
-        """How the state enters the model: the latent and the condition that it is shown."""
+    def inject(self, backbone: Backbone, x: Tensor, cond: Cond, state: Rows) -> tuple[Tensor, Cond]:
+        """How the state enters the model: the latent and the condition that it is shown.
+
+        The unconditional prediction of a step is made at x as it was.
+        """
 
     @abstractmethod
     def step(self, state: Rows, gradient: Rows, i: Tensor, k: Tensor) -> Rows:

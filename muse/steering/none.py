@@ -21,7 +21,7 @@ class NoSteering(Steering):
         """Nothing."""
         return ()
 
-    def apply(self, backbone: Backbone, x: Tensor, cond: Cond, state: Rows) -> tuple[Tensor, Cond]:
+    def inject(self, backbone: Backbone, x: Tensor, cond: Cond, state: Rows) -> tuple[Tensor, Cond]:
         """Both as they are."""
         return x, cond
 

@@ -65,8 +65,8 @@ class TokenOptimization(Steering):
         """S alone."""
         return ("tokens",)
 
-    def apply(self, backbone: Backbone, x: Tensor, cond: Cond, state: Rows) -> tuple[Tensor, Cond]:
-        """x as it is, and the condition with S appended."""
+    def inject(self, backbone: Backbone, x: Tensor, cond: Cond, state: Rows) -> tuple[Tensor, Cond]:
+        """The latent as it is, and the condition with S appended."""
         return x, backbone.extend(cond, state["tokens"])
 
     def step(self, state: Rows, gradient: Rows, i: Tensor, k: Tensor) -> Rows:

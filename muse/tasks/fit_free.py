@@ -60,11 +60,6 @@ class FitFree(L.LightningModule):
         if torch.is_inference_mode_enabled():
             raise MuseError("Steering needs gradients. Use Trainer(inference_mode=False).")
         jobs = self._jobs()
-        if len(jobs) < self.trainer.world_size:
-            raise MuseError(
-                f"{len(jobs)} jobs are fewer than {self.trainer.world_size} devices. "
-                "Use fewer: --trainer.devices 1."
-            )
         self._check_pictures(jobs)
         if self.trainer.is_global_zero:
             self.folder.open(jobs, self.config)
@@ -78,7 +73,8 @@ class FitFree(L.LightningModule):
 
     def predict_step(self, batch: list[Job], batch_idx: int) -> None:
         """Make the pictures of one device's jobs and write each as it is done; after Ctrl-C what
-        is finished stays."""
+        is finished stays.
+        """
         try:
             self._make(batch)
         except KeyboardInterrupt:
@@ -103,7 +99,7 @@ class FitFree(L.LightningModule):
                 self.folder.save(result, backbone, twin)
 
     def _jobs(self) -> list[Job]:
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data: Any = self.trainer.datamodule
         assert isinstance(data, Jobs)
         return data.jobs
 

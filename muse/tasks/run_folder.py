@@ -117,7 +117,8 @@ class RunFolder:
 
 def config_digest(settings: dict[str, Any], jobs: str) -> str:
     """A short sha256 of what decides the pictures: the parts' settings and the jobs; not where
-    they are written, nor the devices."""
+    they are written, nor the devices.
+    """
     model = dict(settings.get("model") or {})
     for name in ("output_dir", "overwrite", "slots"):
         model.pop(name, None)
@@ -127,7 +128,8 @@ def config_digest(settings: dict[str, Any], jobs: str) -> str:
 
 def repeatable(settings: dict[str, Any]) -> str:
     """The configuration as YAML that makes the same pictures again from any folder: the jobs are
-    those in jobs.jsonl beside it."""
+    those in jobs.jsonl beside it.
+    """
     data = {"jobs": "jobs.jsonl", "prompts": None, "emotions": None, "limit": None}
     again = {**settings, "data": {**(settings.get("data") or {}), **data}}
     return yaml.safe_dump(again, sort_keys=False, allow_unicode=True)
