@@ -92,6 +92,12 @@ def _fit_free(words: list[str]) -> int:
     return fit_free(words)
 
 
+def _fit(words: list[str]) -> int:
+    from muse.commands.lightning import fit
+
+    return fit(words)
+
+
 def _components(words: list[str]) -> int:
     from muse.commands.components import components
 
@@ -100,6 +106,7 @@ def _components(words: list[str]) -> int:
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "fit-free": (_fit_free, "make pictures of jobs with a frozen model, steered at test time"),
+    "fit": (_fit, "fit a task: the parts of muse-mini, an emotion classifier"),
     "components": (_components, "list the parts that can be swapped"),
 }
 """Name -> function and one line. Functions import what they need, so that help is instant."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers.utils import is_accelerate_available
 from torch import Tensor
 
 from muse.backbones.base import Backbone, Size
@@ -117,6 +118,7 @@ def _load(pretrained: str, dtype: torch.dtype) -> Any:
         return StableDiffusionPipeline.from_pretrained(
             locate(pretrained),
             torch_dtype=dtype,
+            low_cpu_mem_usage=is_accelerate_available(),
             safety_checker=None,
             requires_safety_checker=False,
         )

@@ -22,20 +22,15 @@ def _parser_error(message: str) -> str:
     if missing:
         names = missing[1].replace("fit-free.", "--").replace("fit.", "--")
         return f"Missing: {names}. Give a configuration, such as --config configs/quickstart.yaml."
-    key = re.search(r'[Pp]arser key "([^"]+)"', message)
-    if key is None:
-        return message
-    lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]
-    wrong_class = re.search(
-        r"(?:Expected a dot import path string:|Import path|Unable to load|No module named|"
-        r"class_path|not a subclass).*",
-        message,
-    )
-    if wrong_class and "is not accepted" not in message:
-        told = _unknown_component(key[1], message)
-        if told is not None:
-            return told
-    return f"Option --{key[1]}: {' '.join(lines[1:])}"
+    keys = re.findall(r'[Pp]arser key "([^"]+)":', message)
+    if not keys:
+        return f"{message[:1].upper()}{message[1:]}. See --help for what is allowed."
+    unknown_part = _unknown_component(keys[0], message)
+    if unknown_part is not None:
+        return unknown_part
+    reason = re.sub(r'[Pp]arser key "[^"]+":', "", message)
+    reason = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", reason).replace("typing.", "")
+    return f"Option --{'.'.join(keys)}: {' '.join(reason.split())}."
 
 
 def _unknown_component(key: str, message: str) -> str | None:
@@ -43,5 +38,7 @@ def _unknown_component(key: str, message: str) -> str | None:
     from muse.registry import unknown
 
     base = interfaces().get(key.rpartition(".")[2])
-    given = re.search(r"(?:path string: |Got value: |Expected a path but )'?([\w.]+)", message)
-    return unknown(base, given[1]) if base is not None and given is not None else None
+    given = re.search(r"(?:dot import path string|Import path|Got value): '?([\w.]+)", message)
+    if base is None or given is None or "Problem with given class_path" in message:
+        return None
+    return unknown(base, given[1])

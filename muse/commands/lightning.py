@@ -6,13 +6,16 @@ import logging
 import warnings
 from typing import Any
 
+import diffusers
 import lightning as L
+import transformers
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 import muse.backbones
 import muse.guides
 import muse.latents
 import muse.losses
+import muse.mini
 import muse.schedulers
 import muse.steering  # noqa: F401  (importing registers the components)
 from muse.data import Jobs
@@ -34,6 +37,15 @@ class FitFreeCLI(LightningCLI):
             "--output_dir", type=str, default="outputs/run", help="the folder to write"
         )
         parser.link_arguments("output_dir", "model.output_dir")
+
+
+class FitCLI(LightningCLI):
+    """`muse fit`: the trainer's options, a task and its data by class path."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The one sub-command, and which parameters aren't options."""
+        return {"fit": LightningCLI.subcommands()["fit"]}
 
 
 class HandConfigOver(SaveConfigCallback):
@@ -73,6 +85,19 @@ def fit_free(words: list[str]) -> int:
     return int(any(record["status"] == "failed" for record in model.records))
 
 
+def fit(words: list[str]) -> int:
+    """Run `muse fit`: Lightning's trainer on any task and its data; the exit code."""
+    _quiet()
+    FitCLI(
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        save_config_kwargs={"overwrite": True},
+        seed_everything_default=0,
+        **_common(words),
+    )
+    return 0
+
+
 def _common(words: list[str]) -> dict[str, Any]:
     # A list given from Python makes LightningCLI warn where the process has arguments as well.
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
@@ -89,3 +114,6 @@ def _quiet() -> None:
     for module in ("lightning", "diffusers", "transformers", "torch", "jsonargparse"):
         warnings.filterwarnings("ignore", module=rf"{module}\b")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()

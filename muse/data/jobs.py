@@ -25,7 +25,7 @@ COLUMNS = ("id", "prompt", "emotion", "seed", "image", "image_sha256")
 class Jobs(L.LightningDataModule):
     """The jobs of `muse fit-free`.
 
-    Either a file, or prompts x emotions. Every prompt's emotions share a seed, so that the
+    Either a file, which goes before lists, or prompts x emotions. Every prompt's emotions share a seed, so that the
     pictures differ by the emotion alone. A missing seed derives from the run's seed and the job's
     id (the prompt, for lists), never from its position.
 
@@ -45,20 +45,17 @@ class Jobs(L.LightningDataModule):
         self,
         jobs: Path_fr | str | None = None,
         prompts: list[str] | None = None,
-        emotions: list[str] | None = None,
+        emotions: list[str | dict[str, float]] | None = None,
         seed: int = 0,
         limit: int | None = None,
     ) -> None:
         super().__init__()
-        if jobs is not None and prompts:
-            raise MuseError("Both a jobs file and prompts were given. Give one of them.")
         if limit is not None and limit < 1:
             raise MuseError(f"limit = {limit} is not allowed. Use 1 or more, or leave it out.")
-        found = (
-            read_jobs(Path(os.fspath(jobs)), seed)
-            if jobs
-            else cross(prompts or [], emotions or [], seed)
-        )
+        if jobs is not None:
+            found = read_jobs(Path(os.fspath(jobs)), seed)
+        else:
+            found = cross(prompts or [], emotions or [], seed)
         self.jobs = found[:limit]
         if not self.jobs:
             raise MuseError(
@@ -72,7 +69,9 @@ class Jobs(L.LightningDataModule):
         return DataLoader(jobs, batch_size=len(self.jobs), collate_fn=list, num_workers=0)
 
 
-def cross(prompts: Sequence[str], emotions: Sequence[str], seed: int) -> list[Job]:
+def cross(
+    prompts: Sequence[str], emotions: Sequence[str | Mapping[str, float]], seed: int
+) -> list[Job]:
     """Every prompt with every emotion."""
     targets = [parse_target(emotion) for emotion in emotions]
     pairs = [(prompt, target) for prompt in prompts for target in targets]

@@ -60,7 +60,7 @@ class FitFree(L.LightningModule):
         if torch.is_inference_mode_enabled():
             raise MuseError("Steering needs gradients. Use Trainer(inference_mode=False).")
         jobs = self._jobs()
-        self._check_pictures(jobs)
+        self._check(jobs)
         if self.trainer.is_global_zero:
             self.folder.open(jobs, self.config)
         self.folder.digest = self.trainer.strategy.broadcast(self.folder.digest)
@@ -103,9 +103,13 @@ class FitFree(L.LightningModule):
         assert isinstance(data, Jobs)
         return data.jobs
 
-    def _check_pictures(self, jobs: Sequence[Job]) -> None:
-        """Refuse jobs with a picture where none is read, and without one where one is."""
+    def _check(self, jobs: Sequence[Job]) -> None:
+        """Refuse prompts that the backbone can't encode, jobs with a picture where none is read,
+        and jobs without one where one is.
+        """
         latents, backbone = self.sampler.latents, self.sampler.backbone
+        for prompt in {job.prompt: None for job in jobs}:
+            backbone.embed([prompt], self.sampler.setup.size)
         for job in jobs:
             if job.image is not None and not backbone.reads_pictures:
                 raise MuseError(

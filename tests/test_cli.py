@@ -1,0 +1,294 @@
+"""The command line, as a person uses it: whole runs, and every mistake in one line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from muse.cli import COMMANDS, main
+from muse.sampler import Sampler
+
+ROOT = Path(__file__).parent.parent
+TOY = str(ROOT / "configs" / "toy.yaml")
+SHORT = ["--model.steps", "12", "--model.max_iterations", "1", "--model.timing", "Always"]
+
+
+def fit_free(folder: Path, *words: str) -> int:
+    """Run a short toy job."""
+    return main(["fit-free", "--config", TOY, "--output_dir", str(folder), *SHORT, *words])
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a mistake was told in."""
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1, told
+    assert told[0].startswith("muse: error: ")
+    return told[0]
+
+
+@pytest.fixture(scope="module")
+def toy_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one run: two prompts, two emotions."""
+    folder = tmp_path_factory.mktemp("toy") / "run"
+    words = ["--data.prompts=[a park,the forest]", "--data.emotions=[awe,'fear:0.5,awe:0.5']"]
+    assert fit_free(folder, *words) == 0
+    return folder
+
+
+def test_help_and_version_come_without_torch() -> None:
+    code = (
+        "import sys; from muse.cli import main; "
+        "assert main(['--help']) == 0 and main(['--version']) == 0 and main([]) == 2; "
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for name, (_, line) in COMMANDS.items():
+        assert name in done.stdout
+        assert line in done.stdout
+
+
+def test_run_leaves_the_whole_folder(toy_run: Path) -> None:
+    names = {path.name for path in toy_run.iterdir()}
+    assert names == {
+        "config.yaml",
+        "jobs.jsonl",
+        "images",
+        "plain",
+        "records",
+        "results.csv",
+        "contact_sheet.png",
+        "traces.png",
+        "samples.png",
+    }
+    assert len(list((toy_run / "images").glob("*.png"))) == 4
+    assert len(list((toy_run / "plain").glob("*.png"))) == 2
+    rows = list(csv.DictReader((toy_run / "results.csv").read_text().splitlines()))
+    assert [row["status"] for row in rows] == ["done"] * 4
+    assert not list(toy_run.rglob(".*"))
+
+
+def test_records_say_how_a_picture_came_to_be(toy_run: Path) -> None:
+    record = json.loads((toy_run / "records" / "a-park-awe.json").read_text())
+    assert record["schema"] == 1
+    assert record["target"] == {"awe": 1.0}
+    assert record["start_step"] == 0
+    assert record["inherent"] != "awe"
+    assert len(record["iterations"]) == 12
+    evaluations = sum(record["iterations"]) + 12
+    assert {len(column) for column in record["trace"].values()} == {evaluations}
+    assert sum(record["probabilities"].values()) == pytest.approx(1)
+    assert sum(record["plain_probabilities"].values()) == pytest.approx(1)
+    with Image.open(toy_run / "images" / "a-park-awe.png") as picture:
+        assert picture.text["prompt"] == "a park"  # type: ignore[attr-defined]
+        assert picture.text["config_digest"] == record["config_digest"]  # type: ignore[attr-defined]
+
+
+def test_dumped_config_makes_the_same_pictures(
+    toy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    again = tmp_path / "again"
+    words = ["--config", str(toy_run / "config.yaml"), "--output_dir", str(again)]
+    assert main(["fit-free", *words]) == 0
+    for picture in toy_run.glob("*/*.png"):
+        assert (again / picture.relative_to(toy_run)).read_bytes() == picture.read_bytes()
+    first, second = (
+        yaml.safe_load((folder / "config.yaml").read_text()) for folder in (toy_run, again)
+    )
+    assert first | {"output_dir": ""} == second | {"output_dir": ""}
+
+
+def test_another_run_needs_a_word_to_take_its_folder(
+    toy_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in toy_run.rglob("*.png")}
+    assert fit_free(toy_run, "--data.prompts=[the fair]", "--data.emotions=[awe]") == 2
+    assert "holds another run (4 pictures)" in one_line(capsys)
+    assert before == {path: path.read_bytes() for path in toy_run.rglob("*.png")}
+
+
+def test_overwrite_replaces_the_other_run(tmp_path: Path) -> None:
+    assert fit_free(tmp_path, "--data.prompts=[a park]", "--data.emotions=[awe]") == 0
+    (tmp_path / "mine.txt").write_text("keep")
+    words = ["--data.prompts=[the fair]", "--data.emotions=[awe]", "--model.overwrite=true"]
+    assert fit_free(tmp_path, *words) == 0
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["the-fair-awe.png"]
+    assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+def test_jobs_from_files(tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text(
+        'id,prompt,emotion,seed\nfirst,a park,awe,5\n,the fair,"fear:0.3,awe:0.7",\n'
+    )
+    (tmp_path / "jobs.jsonl").write_text(
+        '{"id": "first", "prompt": "a park", "emotion": "awe", "seed": 5}\n\n'
+        '{"prompt": "the fair", "emotion": {"fear": 0.3, "awe": 0.7}}\n'
+    )
+    for name in ("csv", "jsonl"):
+        assert fit_free(tmp_path / name, "--data.jobs", str(tmp_path / f"jobs.{name}")) == 0
+    records = [
+        (tmp_path / name / "jobs.jsonl").read_text().splitlines() for name in ("csv", "jsonl")
+    ]
+    assert records[0] == records[1]
+    assert json.loads(records[0][0]) == {
+        "id": "first",
+        "prompt": "a park",
+        "emotion": {"awe": 1.0},
+        "seed": 5,
+    }
+
+
+def test_limit_takes_the_first_jobs(tmp_path: Path) -> None:
+    assert fit_free(tmp_path, "--data.limit", "1") == 0
+    assert len(list((tmp_path / "records").iterdir())) == 1
+
+
+def test_a_part_from_a_file_of_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_timing.py").write_text(
+        "from muse.schedulers import TimingPolicy\n\n"
+        "class Late(TimingPolicy):\n"
+        '    """Steer at the end."""\n\n'
+        "    def __init__(self, last: int = 3) -> None:\n"
+        "        super().__init__()\n"
+        "        self.last = last\n\n"
+        "    def forward(self, state, moment):\n"
+        "        return moment.step >= moment.steps - self.last, state\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = ["--data.limit=1", "--model.timing=my_timing.Late", "--model.timing.last=2"]
+    assert fit_free(tmp_path / "run", *words) == 0
+    [record] = (tmp_path / "run" / "records").iterdir()
+    assert json.loads(record.read_text())["start_step"] == 10
+
+
+def test_config_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit-free", "--config", TOY, "--print_config"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["model"]["timing"]["class_path"] == "muse.schedulers.ClipThreshold"
+    assert printed["model"]["timing"]["init_args"]["eta"] == 60
+
+
+def test_components_lists_every_part(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["components"]) == 0
+    listing = capsys.readouterr().out
+    for name in ("GaussianMixture", "SimEmo", "TokenOptimization", "ClipThreshold", "HOW"):
+        assert name in listing
+    assert main(["components", "timing"]) == 0
+    assert "SimEmo" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--data.emotions=[joy]"], "Unknown emotion 'joy'. Allowed: amusement"),
+        (["--data.emotions=[ange]"], "Did you mean 'anger'?"),
+        (["--data.emotions=['awe:-1,fear:2']"], "weight -1 is not allowed"),
+        (["--data.emotions=['awe:0']"], "no weight above 0"),
+        (["--data.prompts=[]"], "There are no jobs"),
+        (["--data.limit=0"], "limit = 0 is not allowed"),
+        (["--data.prompts=[a spoon]"], "names 0 of the toy's places"),
+        (["--model.guide=BayesGide"], "Did you mean 'BayesGuide'?"),
+        (["--model.timing=Sometimes"], "Unknown TimingPolicy 'Sometimes'. Allowed: Always, "),
+        (["--model.timing=ClipThreshold", "--model.timing.eta=200"], "eta = 200 is out of range"),
+        (["--model.timing.nothing=3"], "'nothing' is not accepted"),
+        (["--model.steps=many"], "Expected a int. Got value: many"),
+        (["--model.steps=0"], "steps = 0 is not allowed"),
+        (["--model.slots=0"], "slots = 0 is not allowed"),
+        (["--model.nothing=3"], "--model.nothing"),
+        (["--model.similarity=null", "--model.timing=ClipThreshold", "--model.timing.eta=6"],
+         "Give one: `similarity`"),
+        (["--model.latents=DDIMInversion"], "has no image, but DDIMInversion"),
+        (["--data.jobs=nowhere.csv"], "nowhere.csv"),
+        (["--trainer.accelerator=cpu", "--trainer.devices=2", "--data.limit=1"],
+         "1 jobs are fewer than 2 devices"),
+        (["--output_dir=/proc/nowhere"], "Can't write to the folder '/proc/nowhere'"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    folder = tmp_path / "run"
+    assert fit_free(folder, *words) == 2
+    assert told in one_line(capsys)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("jobs.csv", "prompt\na park\n", "jobs.csv, line 1: the header is 'prompt'"),
+        ("jobs.csv", "prompt,emotion\na park,awe,3\n", "jobs.csv, line 2: not 2 values"),
+        ("jobs.csv", "prompt,emotion\na park,awe\na park\n", "jobs.csv, line 3: not 2 values"),
+        ("jobs.csv", "prompt,emotion\na park,joy\n", "jobs.csv, line 2: Unknown emotion 'joy'"),
+        ("jobs.csv", "prompt,emotion\n,awe\n", "jobs.csv, line 2: the prompt is empty"),
+        ("jobs.csv", "prompt,emotion,size\na park,awe,3\n", "unknown column 'size'"),
+        ("jobs.csv", "prompt,emotion,seed\na park,awe,x\n", "seed 'x' is not a whole number"),
+        ("jobs.csv", "prompt,emotion,seed\na park,awe,-1\n", "seed -1 is out of range"),
+        ("jobs.csv", "id,prompt,emotion\na,a park,awe\na,a park,fear\n", "stands in line 2"),
+        ("jobs.csv", "prompt,emotion,image\na park,awe,no.png\n", "there is no picture at"),
+        ("jobs.csv", "prompt,emotion\n", "There are no jobs"),
+        ("jobs.jsonl", '{"prompt": "a park"\n', "jobs.jsonl, line 1: not JSON"),
+        ("jobs.jsonl", "[1]\n", "jobs.jsonl, line 1: not an object"),
+        ("jobs.jsonl", '{"prompt": "a park", "emotion": 3}\n', "emotion 3 is not one"),
+        ("jobs.txt", "a park\n", "of an unknown kind. Use .csv or .jsonl"),
+    ],
+)
+def test_bad_jobs_name_file_and_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, told: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert fit_free(tmp_path / "run", "--data.jobs", str(tmp_path / name)) == 2
+    assert told in one_line(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_toy_refuses_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "jobs.csv").write_text("prompt,emotion,image\na park,awe,a.png\n")
+    assert fit_free(tmp_path / "run", "--data.jobs", str(tmp_path / "jobs.csv")) == 2
+    assert "has points, not pictures" in one_line(capsys)
+
+
+@pytest.mark.parametrize("words", [["fly"], ["fit-free", "--config", "nowhere.yaml"], ["fit-free"]])
+def test_wrong_commands(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert main(words) == 2
+    one_line(capsys)
+
+
+def test_ctrl_c_keeps_what_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = Sampler.sample
+
+    def interrupted(self: Sampler, jobs: list, *rest: object):  # type: ignore[no-untyped-def, type-arg]
+        for count, result in enumerate(sample(self, jobs, *rest)):  # type: ignore[arg-type]
+            if result.job.target is not None and count == 2:
+                raise KeyboardInterrupt
+            yield result
+
+    monkeypatch.setattr(Sampler, "sample", interrupted)
+    assert fit_free(tmp_path) == 130
+    assert len(list((tmp_path / "images").iterdir())) == 2
+    assert len(list((tmp_path / "records").iterdir())) == 2
+    assert (tmp_path / "contact_sheet.png").exists()
+    assert "Interrupted: 2 of 32 pictures are finished and stay." in capsys.readouterr().out
+
+
+def test_a_bug_shows_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(self: Sampler, *_: object) -> None:
+        raise ValueError("not the user's fault")
+
+    monkeypatch.setattr(Sampler, "sample", broken)
+    assert fit_free(tmp_path) == 70
+    assert "Traceback" in capsys.readouterr().err
