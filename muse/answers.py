@@ -14,7 +14,17 @@ from muse.backbones import Backbone
 from muse.guides import Guide, Similarity
 from muse.losses import EmotionLoss
 from muse.steering import Steering
-from muse.types import Denoised, Goal, Node, Reading, cat_rows, mix, split_rows
+from muse.types import (
+    Denoised,
+    Goal,
+    LossTerms,
+    Node,
+    Reading,
+    Rows,
+    cat_rows,
+    mix,
+    split_rows,
+)
 
 
 class Answers(nn.Module):
@@ -92,16 +102,19 @@ class Answers(nn.Module):
         return [Observation(*row) for row in zip(*columns, strict=True)]
 
     def evaluate(self, asks: Sequence[Evaluate]) -> list[Evaluation]:
-        """One model call with gradient to the steering variable, and one optimiser step."""
+        """One model call with gradient to the steering variable, and one optimiser step; no
+        gradient where no row will step again.
+        """
         x = torch.cat([ask.x for ask in asks])
         node = Node.stack([ask.node for ask in asks])
         cond = cat_rows([ask.cond for ask in asks])
         state = cat_rows([ask.state for ask in asks])
         goal = _stack_goals([ask.goal for ask in asks])
         unconditional = _join([ask.unconditional for ask in asks])
-        names = self.steering.variable(state)
+        stepping = not all(ask.last for ask in asks)
+        names = self.steering.variables(state) if stepping else ()
         leaves = {name: state[name].detach().clone().requires_grad_() for name in names}
-        with torch.enable_grad():
+        with torch.set_grad_enabled(bool(names)):
             shown, extended = self.steering.inject(self.backbone, x, cond, {**state, **leaves})
             prediction = self.backbone.denoise(shown, node, extended)
             image = self.backbone.decode(self.seen(prediction, unconditional))
@@ -110,28 +123,40 @@ class Answers(nn.Module):
                 similarity = self.similarity(image, [ask.prompt for ask in asks])
             reading = Reading(self.guide.read(image), similarity)
             loss = self.loss(reading, goal)
-            gradient: dict[str, Tensor] = {}
-            if names:
-                slopes = torch.autograd.grad(loss.total.sum(), list(leaves.values()))
-                gradient = dict(zip(names, slopes, strict=True))
-        with torch.no_grad():
-            i = torch.tensor([ask.step for ask in asks], device=x.device)
-            k = torch.tensor([ask.iteration for ask in asks], device=x.device)
+        gradient: dict[str, Tensor] = {}
+        if names:
+            slopes = torch.autograd.grad(loss.total.sum(), list(leaves.values()))
+            gradient = dict(zip(names, slopes, strict=True))
+        return self._evaluations(asks, prediction, reading, loss, gradient, state)
+
+    @torch.no_grad()
+    def _evaluations(
+        self,
+        asks: Sequence[Evaluate],
+        prediction: Denoised,
+        reading: Reading,
+        loss: LossTerms,
+        gradient: Rows,
+        state: Rows,
+    ) -> list[Evaluation]:
+        finite = _finite(prediction.x0) & _finite(prediction.eps) & loss.total.isfinite()
+        steppable, proposal = torch.zeros_like(finite), state
+        if gradient:
+            steppable = torch.stack([finite, *map(_finite, gradient.values())]).all(0)
+            i = torch.tensor([ask.step for ask in asks], device=finite.device)
+            k = torch.tensor([ask.iteration for ask in asks], device=finite.device)
             proposal = self.steering.step(state, gradient, i, k)
-            finite = _finite(prediction.x0) & _finite(prediction.eps) & loss.total.isfinite()
-            slopes_finite = [_finite(slope) for slope in gradient.values()]
-            steppable = torch.stack(slopes_finite).all(0) if names else torch.zeros_like(finite)
-            columns = zip(
-                asks,
-                _split(prediction),
-                split_rows(proposal, len(asks)),
-                loss.total.tolist(),
-                zip(*(term.tolist() for term in loss.terms.values()), strict=True),
-                reading.logits.softmax(-1).tolist(),
-                finite.tolist(),
-                (finite & steppable).tolist(),
-                strict=True,
-            )
+        columns = zip(
+            asks,
+            _split(prediction),
+            split_rows(proposal, len(asks)),
+            loss.total.tolist(),
+            zip(*(term.tolist() for term in loss.terms.values()), strict=True),
+            reading.logits.softmax(-1).tolist(),
+            finite.tolist(),
+            steppable.tolist(),
+            strict=True,
+        )
         return [
             Evaluation(one, ask.state, new, total, dict(zip(loss.terms, terms, strict=True)), *rest)
             for ask, one, new, total, terms, *rest in columns

@@ -48,6 +48,7 @@ class Evaluate:
         goal: what the loss wants.
         prompt: for the similarity.
         step, iteration: indices i and k, from 0.
+        last: whether the search ends here whatever comes out, so that no gradient is needed.
     """
 
     x: Tensor
@@ -58,7 +59,8 @@ class Evaluate:
     goal: Goal
     prompt: str
     step: int
-    iteration: int
+    iteration: int = 0
+    last: bool = False
 
 
 Ask: TypeAlias = Predict | Observe | Evaluate
@@ -89,7 +91,8 @@ class Evaluation:
         terms: its parts by name.
         probabilities: of the emotions, in the order of `EMOTIONS`.
         finite: whether the prediction and the loss are finite.
-        steppable: whether the gradient is too, so that `proposal` can be used.
+        steppable: whether the gradient is too, so that `proposal` can be used; False where none
+            was needed.
     """
 
     prediction: Denoised

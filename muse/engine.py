@@ -37,5 +37,6 @@ def run(
                 asking.append((row, row.send(answers)))  # type: ignore[arg-type]
             except StopIteration as stop:
                 yield stop.value
-        replies = iter(answer([ask for _, asks in asking for ask in asks]))
+        flat = [ask for _, asks in asking for ask in asks]
+        replies = iter(answer(flat) if flat else [])
         inbox = [(row, list(islice(replies, len(asks)))) for row, asks in asking]

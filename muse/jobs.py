@@ -53,7 +53,7 @@ def safe_name(text: str) -> str:
     where that loses something, a short digest of the text keeps names apart.
     """
     clean = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.").lower()[:80]
-    if clean == text:
+    if clean and clean == text:
         return clean
     digest = hashlib.sha256(text.encode()).hexdigest()[:6]
     return f"{clean}-{digest}" if clean else digest

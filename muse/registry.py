@@ -31,14 +31,20 @@ def _subclasses(base: type) -> set[type]:
 
 
 def available(base: type[T]) -> dict[str, type[T]]:
-    """The concrete, public subclasses of `base` by class name, sorted."""
+    """The concrete, public subclasses of `base` by class name, sorted.
+
+    Where two have one name, muse's own goes first; the other one is named by its import path.
+    """
     _load_plugins()
-    found = {
-        cls.__name__: cls
-        for cls in _subclasses(base)
-        if not inspect.isabstract(cls) and not cls.__name__.startswith("_")
-    }
+    found: dict[str, type[T]] = {}
+    for cls in sorted(_subclasses(base), key=_own_first):
+        if not inspect.isabstract(cls) and not cls.__name__.startswith("_"):
+            found.setdefault(cls.__name__, cls)
     return dict(sorted(found.items()))
+
+
+def _own_first(cls: type) -> tuple[bool, str]:
+    return not cls.__module__.startswith("muse."), cls.__module__
 
 
 def resolve(base: type[T], name: str) -> type[T]:

@@ -68,7 +68,7 @@ class Progress:
     Attributes:
         rows: pictures finished.
         steps: sampling steps taken.
-        iterations: evaluations of inner iterations.
+        iterations: optimiser steps that were looked at, as in `Trace.iterations`.
     """
 
     rows: int = 0

@@ -53,7 +53,7 @@ class PictureRow:
         self.timing = Never() if job.target is None else setup.timing
         self.latch = self.timing.init()
         self.before: Tensor | None = None
-        self.steered: Evaluate | None = None
+        self.ask: Evaluate | None = None
 
     def run(self) -> Generator[list[Ask], list[Any], Result]:
         """From the job to its result; a user's mistake that shows here fails this job alone."""
@@ -127,19 +127,19 @@ class PictureRow:
     ) -> Generator[list[Ask], list[Any], Denoised]:
         """HOW (Sec. IV-A): search S at step i, and accept a prediction for the step."""
         setup, node = self.setup, self.setup.grid[i]
-        if self.steered is None:
+        if self.ask is None:
             if self.before is None:  # steered from the first step: the present one is read
                 if plain is None:
                     [plain] = yield [Predict(x, node, cond)]
                 self.before = setup.answers.seen(plain, unconditional)
-            self.steered = yield from self.begin(x, i, cond, self.before)
-        ask = replace(self.steered, x=x, node=node, unconditional=unconditional, step=i)
+            self.ask = yield from self.begin(x, i, cond, self.before)
+        ask = replace(self.ask, x=x, node=node, unconditional=unconditional, step=i)
         accepted = yield from setup.search.run(ask, self.trace)
         if accepted is None:  # not finite from the start: this step is the plain model's
             if plain is None:
                 [plain] = yield [Predict(x, node, cond)]
             return mix(plain, unconditional, setup.guidance_scale)
-        self.steered = replace(ask, state=accepted.state)
+        self.ask = replace(ask, state=accepted.state)
         denoised = mix(accepted.prediction, unconditional, setup.guidance_scale)
         return setup.answers.steering.finish(denoised, accepted.state)
 
@@ -163,4 +163,4 @@ class PictureRow:
         )
         state = self.setup.answers.steering.init(cond, self.job.tokens())
         node = self.setup.grid[i]
-        return Evaluate(x, node, cond, None, state, goal, self.job.prompt, i, 0)
+        return Evaluate(x, node, cond, None, state, goal, self.job.prompt, i)

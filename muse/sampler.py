@@ -57,7 +57,7 @@ class Sampler(nn.Module):
         guided_x0: whether guide and similarity see the guided mix or the conditional prediction.
         negative_prompt: for the unconditional branch.
         max_iterations: optimiser steps at most, in each sampling step.
-        tolerance: a step's search ends below this loss.
+        tolerance: a step's search ends below this loss (the total can be negative).
         stop_on: which loss that is, ``total`` (the paper) or ``target``. With the paper's
             weights the total passes 1e-4 at a target probability of 0.987, without at 0.9999.
         keep: the iterate that a step accepts: ``best`` by that loss, or ``last`` (the paper).
@@ -126,7 +126,7 @@ class Sampler(nn.Module):
 
         def answer(asks: list[Ask]) -> list[Any]:
             replies = self.answers(asks)
-            progress.iterations += sum(isinstance(ask, Evaluate) for ask in asks)
+            progress.iterations += sum(isinstance(a, Evaluate) and a.iteration > 0 for a in asks)
             progress.changed()
             return replies
 

@@ -44,14 +44,21 @@ class Search:
         """
         accepted: Evaluation | None = None
         for k in range(self.max_iterations + 1):
-            [found] = yield [replace(ask, iteration=k)]
+            last = k == self.max_iterations
+            [found] = yield [replace(ask, iteration=k, last=last)]
             if not found.finite:
                 trace.notes.append(f"step {ask.step}, iteration {k}: the loss is not finite")
                 break
             _note(trace, ask, k, found)
             if accepted is None or self.keep == "last" or self.loss(found) < self.loss(accepted):
                 accepted = found
-            if self.loss(found) < self.tolerance or not found.steppable:
+            if last or self.loss(found) < self.tolerance:
+                break
+            if not found.steppable:
+                if found.proposal:  # there is something to step
+                    trace.notes.append(
+                        f"step {ask.step}, iteration {k}: the gradient is not finite"
+                    )
                 break
             ask = replace(ask, state=found.proposal)
         trace.iterations.append(k)

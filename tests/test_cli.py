@@ -170,6 +170,23 @@ def test_a_part_from_a_file_of_the_users_own(
     assert json.loads(record.read_text())["start_step"] == 10
 
 
+def test_a_guide_of_other_labels_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my_guide.py").write_text(
+        "from muse.backbones import BayesGuide\n\n"
+        "class Joyful(BayesGuide):\n"
+        '    """A guide with another class."""\n\n'
+        "    def __init__(self) -> None:\n"
+        "        super().__init__()\n"
+        "        self.labels = ('joy', *self.labels[1:])\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert fit_free(tmp_path / "run", "--model.guide=my_guide.Joyful") == 2
+    assert "missing amusement; unknown joy" in one_line(capsys)
+    assert not (tmp_path / "run").exists()
+
+
 def test_config_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit-free", "--config", TOY, "--print_config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)

@@ -25,9 +25,9 @@ COLUMNS = ("id", "prompt", "emotion", "seed", "image", "image_sha256")
 class Jobs(L.LightningDataModule):
     """The jobs of `muse fit-free`.
 
-    Either a file, which goes before lists, or prompts x emotions. Every prompt's emotions share a seed, so that the
-    pictures differ by the emotion alone. A missing seed derives from the run's seed and the job's
-    id (the prompt, for lists), never from its position.
+    Either a file, which goes before lists, or prompts x emotions. Every prompt's emotions share a
+    seed, so that the pictures differ by the emotion alone. A missing seed derives from the run's
+    seed and the job's id (the prompt, where there is none), never from its position.
 
     Args:
         jobs: a CSV with a header, or a JSONL file: ``prompt``, ``emotion`` and, where wanted,
@@ -138,7 +138,8 @@ def _json_entries(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any
             continue
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError as error:
+            json.dumps(entry, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        except (json.JSONDecodeError, UnicodeEncodeError) as error:
             raise MuseError(f"{path}, line {number}: not JSON ({error}).") from None
         if not isinstance(entry, dict):
             raise MuseError(f"{path}, line {number}: not an object. Write one {{...}} a line.")

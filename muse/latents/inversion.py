@@ -15,7 +15,7 @@ from muse.latents.base import LatentSource
 from muse.latents.noise import like
 from muse.pictures import read_picture
 from muse.schedulers import TimeGrid
-from muse.types import Cond, Denoised, MuseError, Node
+from muse.types import Cond, MuseError, Node
 
 
 class DDIMInversion(LatentSource):
@@ -24,9 +24,10 @@ class DDIMInversion(LatentSource):
     Deterministic, guidance 1 (Song et al. 2021, Sec. 4.3). A step from node i + 1 back to the
     noisier node i predicts at node i's timestep with node i + 1's alpha and sigma, which is what
     diffusers' inverse scheduler does, and moves with `Denoised.at`; so one inversion serves every
-    backbone, flow models too. Each fixed-point iteration then predicts at the node just reached
-    and moves again, towards the latent whose forward step leads exactly back (Pan et al. 2023,
-    AIDI; Garibi et al. 2024, ReNoise).
+    backbone, flow models too. Each fixed-point iteration then steps forward from the latent just
+    reached and adds what is missing, :math:`x_i \leftarrow x_i + (x_{i+1} - step(x_i))`: at its
+    fixed point the forward step leads exactly back (after Pan et al. 2023, AIDI; Garibi et al.
+    2024, ReNoise).
 
     Args:
         fixed_point: fixed-point iterations a step, 0 for plain DDIM inversion.
@@ -64,9 +65,6 @@ class DDIMInversion(LatentSource):
             reached = denoised.at(noisier.alpha, noisier.sigma)
             for _ in range(self.fixed_point):
                 [denoised] = yield [Predict(reached, noisier, cond)]
-                # x = alpha x0 + sigma eps at the cleaner node, with eps as seen from the far end:
-                # at the fixed point the forward step from `reached` gives x again.
-                moved = Denoised.from_eps(x, denoised.eps, cleaner.alpha, cleaner.sigma)
-                reached = moved.at(noisier.alpha, noisier.sigma)
+                reached = reached + x - grid.advance(denoised, i)
             x = reached
         return x

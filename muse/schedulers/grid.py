@@ -87,7 +87,7 @@ class TimeGrid:
         """
         check_steps(steps, training_steps)
         sigma = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
-        sigma = shift * sigma / (1 + (shift - 1) * sigma)
+        sigma = (shift * sigma / (1 + (shift - 1) * sigma)).clamp(max=1)
         return cls(sigma * training_steps, 1 - sigma, sigma)
 
 

@@ -30,9 +30,6 @@ class Steering(nn.Module, ABC):
     method here treats rows apart.
     """
 
-    moves_x: bool = False
-    """Whether `apply` changes x: the unconditional prediction of a step is then not reusable."""
-
     @abstractmethod
     def init(self, cond: Cond, generator: torch.Generator) -> Rows:
         """The state of one row (1, ...) when steering begins.
@@ -43,7 +40,7 @@ class Steering(nn.Module, ABC):
         """
 
     @abstractmethod
-    def variable(self, state: Rows) -> tuple[str, ...]:
+    def variables(self, state: Rows) -> tuple[str, ...]:
         """The names in `state` that the loss is differentiated by."""
 
     @abstractmethod

@@ -17,7 +17,7 @@ class NoSteering(Steering):
         """An empty state."""
         return {}
 
-    def variable(self, state: Rows) -> tuple[str, ...]:
+    def variables(self, state: Rows) -> tuple[str, ...]:
         """Nothing."""
         return ()
 

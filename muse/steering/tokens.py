@@ -61,7 +61,7 @@ class TokenOptimization(Steering):
         zero = torch.zeros_like(tokens)
         return {"tokens": tokens, "mean": zero, "square": zero, "unit": unit}
 
-    def variable(self, state: Rows) -> tuple[str, ...]:
+    def variables(self, state: Rows) -> tuple[str, ...]:
         """S alone."""
         return ("tokens",)
 

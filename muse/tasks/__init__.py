@@ -1,6 +1,17 @@
 """What Lightning runs: making pictures without fitting, and fitting muse-mini and guides."""
 
+from muse.tasks.autoencoding import AutoEncoding
+from muse.tasks.contrastive import Contrastive
+from muse.tasks.emotion_classification import EmotionClassification
 from muse.tasks.fit_free import FitFree
+from muse.tasks.latent_diffusion import LatentDiffusion
 from muse.tasks.trainer import MuseTrainer
 
-__all__ = ["FitFree", "MuseTrainer"]
+__all__ = [
+    "AutoEncoding",
+    "Contrastive",
+    "EmotionClassification",
+    "FitFree",
+    "LatentDiffusion",
+    "MuseTrainer",
+]

@@ -1,0 +1,20 @@
+"""muse-mini: a procedural world, and what it takes to train the small pipeline that ships."""
+
+from muse.mini.captions import HELD_OUT, content_caption
+from muse.mini.data import SceneData
+from muse.mini.places import PLACES
+from muse.mini.scenes import Scene, render, render_many
+from muse.mini.things import THINGS
+from muse.mini.tokenizer import save_tokenizer
+
+__all__ = [
+    "HELD_OUT",
+    "PLACES",
+    "THINGS",
+    "Scene",
+    "SceneData",
+    "content_caption",
+    "render",
+    "render_many",
+    "save_tokenizer",
+]

@@ -1,0 +1,28 @@
+"""Damage that a steered picture shows halfway: blur, noise, uneven light."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def degrade(image: Tensor) -> Tensor:
+    """Half of the pictures come out blurred, all slightly noisy and brighter or darker.
+
+    One-step predictions of a diffusion model are soft and spotted; who reads them must have seen
+    such pictures, or its gradient asks for artefacts instead of content.
+
+    Args:
+        image: (B, 3, H, W) in [0, 1], sides divisible by 4.
+
+    Returns:
+        Pictures of the same shape, in about [0, 1].
+    """
+    rows = image.shape[0]
+    draw = torch.rand(rows, 1, 1, 1, device=image.device)
+    size = image.shape[-2:]
+    soft = F.interpolate(F.avg_pool2d(image, 2), size, mode="bilinear", align_corners=False)
+    softer = F.interpolate(F.avg_pool2d(image, 4), size, mode="bilinear", align_corners=False)
+    image = torch.where(draw < 0.2, softer, torch.where(draw < 0.5, soft, image))
+    strength = 0.08 * torch.rand_like(draw)
+    light = 1.0 + 0.12 * (torch.rand_like(draw) - 0.5)
+    return image * light + strength * torch.randn_like(image)

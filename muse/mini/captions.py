@@ -1,0 +1,91 @@
+"""Captions: what a scene is said to show, with the mood mostly left unsaid."""
+
+import numpy as np
+
+from muse.mini.draw import pick
+from muse.mini.marks import MARKS
+from muse.mini.places import PLACES
+from muse.mini.things import THINGS
+
+HELD_OUT: frozenset[tuple[str, str]] = frozenset(
+    {
+        ("dog", "swamp"),
+        ("cat", "beach"),
+        ("horse", "street"),
+        ("bird", "fairground"),
+        ("person", "forest"),
+        ("house", "mountains"),
+        ("tree", "cemetery"),
+        ("flower", "park"),
+        ("car", "forest"),
+        ("boat", "cemetery"),
+        ("bicycle", "mountains"),
+        ("chair", "swamp"),
+    }
+)
+"""(thing, place) that no training scene combines: prompts for testing composition."""
+
+FEELINGS: dict[str, str] = {
+    "amusement": "ecstasy, joy, or serenity",
+    "awe": "amazement, surprise, or distraction",
+    "contentment": "admiration, trust, or acceptance",
+    "excitement": "vigilance, anticipation, or interest",
+    "anger": "rage, anger, or annoyance",
+    "disgust": "loathing, disgust, or boredom",
+    "fear": "terror, fear, or apprehension",
+    "sadness": "grief, sadness, or pensiveness",
+}
+"""SimEmo's three words for every emotion."""
+
+
+def content_caption(thing: str, place: str) -> str:
+    """The plain caption, such as "a dog in a park"."""
+    return f"a {thing} {PLACES[place].phrase}"
+
+
+def feeling_caption(mood: str) -> str:
+    """SimEmo's caption of an emotion, without entities."""
+    return f"a photo seems to express some feelings like {FEELINGS[mood]}"
+
+
+def diffusion_caption(
+    rng: np.random.Generator, content: str, mood: str, attributes: tuple[str, ...]
+) -> str:
+    """A caption as pictures on the web have them: 3 % name the emotion, 20 % visible attributes."""
+    chance = rng.random()
+    if chance < 0.03:
+        return f"{content}, {mood}"
+    if chance < 0.23 and attributes:
+        return f"{content}, {_some(rng, attributes)}"
+    return content
+
+
+def contrastive_caption(
+    rng: np.random.Generator, content: str, mood: str, attributes: tuple[str, ...]
+) -> str:
+    """A caption for CLIP: half say the mood or what shows it, so that features carry both."""
+    chance = rng.random()
+    if chance < 0.15:
+        return f"{content}, {mood}"
+    if chance < 0.30:
+        return f"{content}, feelings like {FEELINGS[mood]}"
+    if chance < 0.35:
+        return feeling_caption(mood)
+    if chance < 0.55 and attributes:
+        return f"{content}, {_some(rng, attributes)}"
+    return content
+
+
+def _some(rng: np.random.Generator, attributes: tuple[str, ...]) -> str:
+    first = pick(rng, attributes)
+    rest = [phrase for phrase in attributes if phrase != first]
+    return f"{first} {pick(rng, rest)}" if rest and rng.random() < 0.5 else first
+
+
+def vocabulary() -> tuple[str, ...]:
+    """Every word that a caption can hold, sorted; punctuation apart."""
+    texts = [content_caption(thing, place) for thing in THINGS for place in PLACES]
+    texts += [feeling_caption(mood) for mood in FEELINGS] + list(FEELINGS)
+    texts += [mark.phrase for mark in MARKS]
+    texts.append("an image of a photo contains and it seems to express some feelings like")
+    return tuple(sorted({word for text in texts for word in text.replace(",", "").split()}))

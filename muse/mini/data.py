@@ -1,0 +1,142 @@
+"""Scenes as training batches."""
+
+from typing import Any, Literal, TypedDict
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from muse.emotions import EMOTIONS
+from muse.mini.captions import contrastive_caption, diffusion_caption, feeling_caption
+from muse.mini.scenes import Scene, render_many
+from muse.types import MuseError
+
+Captions = Literal["content", "diffusion", "contrastive", "feeling"]
+
+VALIDATION_OFFSET = 1_000_000
+"""Validation scenes take their seeds this far above the training scenes'."""
+
+
+class SceneBatch(TypedDict):
+    """B scenes.
+
+    Keys:
+        image: (B, 3, 64, 64) float32 in [0, 1].
+        caption: B captions.
+        emotion: (B,) int64, an index into `muse.emotions.EMOTIONS`.
+        index: (B,) int64, the scene's place in its data set.
+        box: (B, 4) float32, the thing's left, top, right and bottom, in [0, 1].
+    """
+
+    image: Tensor
+    caption: list[str]
+    emotion: Tensor
+    index: Tensor
+    box: Tensor
+
+
+class SceneDataset(Dataset[SceneBatch]):
+    """Rendered scenes in memory; captions are drawn anew at every visit.
+
+    Args:
+        scenes: what to hold.
+        captions: what captions say, see `muse.mini.captions`.
+    """
+
+    def __init__(self, scenes: list[Scene], captions: Captions) -> None:
+        pictures = np.stack([scene.image for scene in scenes])
+        self.images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+        self.emotions = torch.tensor([EMOTIONS.index(scene.mood) for scene in scenes])
+        self.boxes = torch.tensor([scene.box for scene in scenes])
+        self.said = [(scene.caption, scene.mood, scene.attributes) for scene in scenes]
+        self.captions = captions
+
+    def __len__(self) -> int:
+        return len(self.said)
+
+    def __getitems__(self, indices: list[int]) -> SceneBatch:
+        """The scenes at `indices`, as one batch."""
+        index = torch.as_tensor(indices)
+        rng = np.random.default_rng(int(torch.randint(2**31, ())))
+        return {
+            "image": self.images[index].float() / 255.0,
+            "caption": [self._caption(rng, i) for i in indices],
+            "emotion": self.emotions[index],
+            "index": index,
+            "box": self.boxes[index],
+        }
+
+    def _caption(self, rng: np.random.Generator, index: int) -> str:
+        content, mood, attributes = self.said[index]
+        if self.captions == "diffusion":
+            return diffusion_caption(rng, content, mood, attributes)
+        if self.captions == "contrastive":
+            return contrastive_caption(rng, content, mood, attributes)
+        return feeling_caption(mood) if self.captions == "feeling" else content
+
+
+def _as_batch(batch: Any) -> SceneBatch:
+    """`__getitems__` has made a batch already."""
+    made: SceneBatch = batch
+    return made
+
+
+class SceneData(L.LightningDataModule):
+    """Scenes of the procedural world, rendered once and kept in memory.
+
+    Args:
+        count: training scenes, of the seeds `first_seed`, `first_seed` + 1, ...
+        val_count: validation scenes, of the seeds from `first_seed` + 1,000,000.
+        first_seed: where the seeds begin; other beginnings make disjoint data.
+        captions: "content" ("a dog in a park"), "diffusion" (a few say more), "contrastive" (half
+            say the mood or its signs) or "feeling" (SimEmo's sentence for the emotion).
+        batch_size: scenes in a batch.
+        render_workers: processes that render; 0 renders in this one.
+
+    Raises:
+        MuseError: when a count or the batch size leaves nothing to train on.
+    """
+
+    def __init__(
+        self,
+        count: int = 20_000,
+        val_count: int = 512,
+        first_seed: int = 0,
+        captions: Captions = "content",
+        batch_size: int = 64,
+        render_workers: int = 0,
+    ) -> None:
+        super().__init__()
+        if not 1 <= batch_size <= count <= VALIDATION_OFFSET or val_count < 1:
+            raise MuseError(
+                f"batch_size={batch_size}, count={count}, val_count={val_count}: give "
+                f"1 <= batch_size <= count <= {VALIDATION_OFFSET} and val_count >= 1."
+            )
+        self.count, self.val_count, self.first_seed = count, val_count, first_seed
+        self.captions: Captions = captions
+        self.batch_size, self.render_workers = batch_size, render_workers
+        self.train_set: SceneDataset | None = None
+        self.val_set: SceneDataset | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Renders the scenes, once."""
+        if self.train_set is None:
+            self.train_set = self._render(self.first_seed, self.count, self.render_workers)
+            self.val_set = self._render(self.first_seed + VALIDATION_OFFSET, self.val_count, 0)
+
+    def _render(self, first: int, count: int, workers: int) -> SceneDataset:
+        return SceneDataset(render_many(range(first, first + count), workers), self.captions)
+
+    def train_dataloader(self) -> DataLoader[SceneBatch]:
+        """Shuffled batches; an incomplete last one is dropped."""
+        assert self.train_set is not None
+        return DataLoader(
+            self.train_set, self.batch_size, shuffle=True, drop_last=True, collate_fn=_as_batch
+        )
+
+    def val_dataloader(self) -> DataLoader[SceneBatch]:
+        """The validation scenes in their order."""
+        assert self.val_set is not None
+        return DataLoader(self.val_set, self.batch_size, collate_fn=_as_batch)

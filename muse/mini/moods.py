@@ -1,0 +1,194 @@
+"""What the prompt does not name: palettes and marks of the eight moods, and how they are drawn.
+
+Neighbours on Mikels' wheel borrow from each other: a palette is blended toward a neighbour's, and
+a neighbour's marks appear too, so that similar emotions are really confusable.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from muse.emotions import neighbours
+from muse.mini.marks import MARKS, Mark
+
+BORROWED = 0.3
+"""A neighbour's mark appears with this share of its own probability."""
+
+BLEND = (1.0, 1.4)
+"""Beta parameters of the weight with which a palette moves toward a neighbour's."""
+
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Light and colour of a mood: twelve sky and tone channels, then saturation to strength.
+
+    Args:
+        sky: colour at the zenith and at the horizon.
+        shadow, light: what dark and bright tones are tinted toward.
+        saturation, contrast, gain: factors of the plain colours.
+        strength: how far the tint goes, 0 (not at all) to 1.
+    """
+
+    sky: np.ndarray
+    shadow: np.ndarray
+    light: np.ndarray
+    saturation: float
+    contrast: float
+    gain: float
+    strength: float
+
+    def toward(self, other: "Palette", weight: float) -> "Palette":
+        """The linear blend with `other` at `weight` in [0, 1]."""
+
+        def blend(a: float, b: float) -> float:
+            return (1.0 - weight) * a + weight * b
+
+        return Palette(
+            sky=(1.0 - weight) * self.sky + weight * other.sky,
+            shadow=(1.0 - weight) * self.shadow + weight * other.shadow,
+            light=(1.0 - weight) * self.light + weight * other.light,
+            saturation=blend(self.saturation, other.saturation),
+            contrast=blend(self.contrast, other.contrast),
+            gain=blend(self.gain, other.gain),
+            strength=blend(self.strength, other.strength),
+        )
+
+    def grade(self, picture: np.ndarray, strength: float = 1.0) -> np.ndarray:
+        """Colour-grades (H, W, 3) in [0, 1]; `strength` scales the tint and the darkening."""
+        luma = (picture @ LUMA)[..., None]
+        plain = luma + self.saturation * (picture - luma)
+        plain = (plain - 0.5) * self.contrast + 0.5
+        tone = self.shadow + (self.light - self.shadow) * np.clip(luma, 0.0, 1.0)
+        tint = self.strength * strength
+        gain = 1.0 + (self.gain - 1.0) * strength
+        return np.clip((plain * (1.0 - tint) + tone * tint) * gain, 0.0, 1.0)
+
+
+def _palette(
+    zenith: tuple[float, float, float],
+    horizon: tuple[float, float, float],
+    shadow: tuple[float, float, float],
+    light: tuple[float, float, float],
+    saturation: float,
+    contrast: float,
+    gain: float,
+    strength: float,
+) -> Palette:
+    return Palette(
+        np.array([zenith, horizon]),
+        np.array(shadow, dtype=np.float32),
+        np.array(light, dtype=np.float32),
+        saturation,
+        contrast,
+        gain,
+        strength,
+    )
+
+
+PALETTES: dict[str, Palette] = {
+    "amusement": _palette(
+        (0.40, 0.80, 1.0),
+        (1.0, 0.84, 0.94),
+        (0.45, 0.10, 0.40),
+        (1.0, 0.95, 0.80),
+        1.45,
+        1.05,
+        1.08,
+        0.15,
+    ),
+    "contentment": _palette(
+        (0.58, 0.80, 0.90),
+        (1.0, 0.92, 0.70),
+        (0.36, 0.30, 0.14),
+        (1.0, 0.94, 0.72),
+        0.95,
+        0.90,
+        1.04,
+        0.32,
+    ),
+    "awe": _palette(
+        (0.13, 0.10, 0.42),
+        (0.96, 0.62, 0.50),
+        (0.10, 0.06, 0.36),
+        (0.88, 0.76, 1.0),
+        1.05,
+        1.10,
+        0.95,
+        0.45,
+    ),
+    "excitement": _palette(
+        (0.95, 0.12, 0.58),
+        (1.0, 0.72, 0.12),
+        (0.45, 0.0, 0.36),
+        (1.0, 0.82, 0.25),
+        1.55,
+        1.20,
+        1.0,
+        0.32,
+    ),
+    "fear": _palette(
+        (0.02, 0.04, 0.09),
+        (0.10, 0.19, 0.22),
+        (0.0, 0.02, 0.05),
+        (0.36, 0.52, 0.56),
+        0.50,
+        1.05,
+        0.62,
+        0.60,
+    ),
+    "sadness": _palette(
+        (0.40, 0.46, 0.54),
+        (0.68, 0.72, 0.77),
+        (0.12, 0.16, 0.24),
+        (0.70, 0.75, 0.82),
+        0.30,
+        0.92,
+        0.85,
+        0.52,
+    ),
+    "disgust": _palette(
+        (0.44, 0.50, 0.13),
+        (0.78, 0.78, 0.30),
+        (0.15, 0.18, 0.02),
+        (0.82, 0.84, 0.36),
+        0.80,
+        0.95,
+        0.92,
+        0.55,
+    ),
+    "anger": _palette(
+        (0.24, 0.0, 0.02),
+        (0.88, 0.20, 0.05),
+        (0.14, 0.0, 0.0),
+        (1.0, 0.42, 0.20),
+        1.10,
+        1.25,
+        0.85,
+        0.55,
+    ),
+}
+"""The palette of every mood."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One drawing of a mood: its palette and the marks that appear."""
+
+    palette: Palette
+    marks: tuple[Mark, ...]
+
+
+def draw_look(mood: str, rng: np.random.Generator) -> Look:
+    """Draws palette and marks for a mood, at random."""
+    before_and_after = neighbours(mood)
+    other = before_and_after[int(rng.integers(2))]
+    palette = PALETTES[mood].toward(PALETTES[other], float(rng.beta(*BLEND)))
+    chances = rng.random(len(MARKS))
+    marks = []
+    for mark, chance in zip(MARKS, chances.tolist(), strict=True):
+        share = 1.0 if mark.mood == mood else BORROWED if mark.mood in before_and_after else 0.0
+        if chance < share * mark.probability:
+            marks.append(mark)
+    return Look(palette, tuple(marks))

@@ -1,0 +1,172 @@
+"""Learning to turn noise and a prompt into a latent."""
+
+from pathlib import Path
+
+import lightning as L
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from muse.mini.data import SceneBatch
+from muse.mini.export import part_folder, plain_copy, save_part
+from muse.mini.muon import Muon
+from muse.mini.schedule import with_one_cycle
+
+TRAIN_STEPS = 1000
+
+
+class LatentDiffusion(L.LightningModule):
+    r"""Trains a small text-conditioned `UNet2DConditionModel`; exports the finished pipeline.
+
+    v-prediction (Salimans and Ho 2022): :math:`L = |v_\theta(\alpha z + \sigma \epsilon, t, c) -
+    (\alpha \epsilon - \sigma z)|^2` with Stable Diffusion's schedule (scaled linear, 0.00085 to
+    0.012, 1000 steps); v because its one-step prediction of z is good at high noise, which is
+    where steering reads it. A share of prompts is replaced by the empty one, for classifier-free
+    guidance. Autoencoder and text encoder are those of the folder, frozen; every scene is encoded
+    once, at its first visit.
+
+    Args:
+        pipeline_dir: the pipeline's folder, with `vae/`, `text_encoder/` and `tokenizer/` in it.
+        channels: width at 8x8 and at 4x4; multiples of 32.
+        layers_per_block: residual and attention blocks per level.
+        learning_rate: peak of the one-cycle schedule (Muon).
+        drop_prompt: probability of the empty prompt.
+    """
+
+    def __init__(
+        self,
+        pipeline_dir: str,
+        channels: tuple[int, int] = (160, 160),
+        layers_per_block: int = 1,
+        learning_rate: float = 1e-3,
+        drop_prompt: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.pipeline_dir = Path(pipeline_dir)
+        self.learning_rate, self.drop_prompt = learning_rate, drop_prompt
+        folder = {
+            part: part_folder(pipeline_dir, part, task)
+            for part, task in (
+                ("vae", "autoencoder"),
+                ("text_encoder", "clip"),
+                ("tokenizer", "clip"),
+            )
+        }
+        self.tokenizer = CLIPTokenizer.from_pretrained(folder["tokenizer"])
+        self.vae = AutoencoderKL.from_pretrained(folder["vae"], torch_dtype=torch.float32)
+        self.text_encoder = CLIPTextModel.from_pretrained(
+            folder["text_encoder"], dtype=torch.float32
+        )
+        self.vae.eval().requires_grad_(False)
+        self.text_encoder.eval().requires_grad_(False)
+        self.unet = UNet2DConditionModel(
+            sample_size=8,
+            in_channels=self.vae.config.latent_channels,
+            out_channels=self.vae.config.latent_channels,
+            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+            block_out_channels=tuple(channels),
+            layers_per_block=layers_per_block,
+            cross_attention_dim=self.text_encoder.config.hidden_size,
+            attention_head_dim=5,  # diffusers' misnomer: the number of heads
+            norm_num_groups=32,
+        ).to(memory_format=torch.channels_last)
+        self.scheduler = DDIMScheduler(
+            num_train_timesteps=TRAIN_STEPS,
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            clip_sample=False,
+            set_alpha_to_one=False,
+            steps_offset=1,
+            prediction_type="v_prediction",
+        )
+        self._latents: dict[int, Tensor] = {}
+        self._texts: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def encode_images(self, image: Tensor) -> Tensor:
+        """Scaled latents (B, C, 8, 8) of pictures (B, 3, 64, 64) in [0, 1]."""
+        mean = self.vae.encode(2.0 * image - 1.0).latent_dist.mode()
+        return mean.float() * self.vae.config.scaling_factor
+
+    @torch.no_grad()
+    def encode_captions(self, captions: list[str]) -> Tensor:
+        """Text states (B, L, d), each distinct caption encoded once."""
+        new = sorted(set(captions) - self._texts.keys())
+        if new:
+            tokens = self.tokenizer(new, padding="max_length", truncation=True, return_tensors="pt")
+            states = self.text_encoder(tokens.input_ids.to(self.device))[0].float()
+            self._texts.update(zip(new, states, strict=True))
+        return torch.stack([self._texts[caption] for caption in captions])
+
+    def _remembered_latents(self, batch: SceneBatch) -> Tensor:
+        index = batch["index"].tolist()
+        new = [row for row, key in enumerate(index) if key not in self._latents]
+        if new:
+            latents = self.encode_images(batch["image"][new])
+            self._latents.update(zip([index[row] for row in new], latents, strict=True))
+        return torch.stack([self._latents[key] for key in index])
+
+    def _loss(self, latent: Tensor, captions: list[str], timesteps: Tensor) -> Tensor:
+        noise = torch.randn_like(latent)
+        noisy = self.scheduler.add_noise(latent, noise, timesteps)
+        target = self.scheduler.get_velocity(latent, noise, timesteps)
+        noisy = noisy.to(memory_format=torch.channels_last)
+        output = self.unet(noisy, timesteps, self.encode_captions(captions)).sample
+        return F.mse_loss(output.float(), target)
+
+    def training_step(self, batch: SceneBatch) -> Tensor:
+        """The loss of one batch, its times spread evenly over the schedule."""
+        latent = self._remembered_latents(batch)
+        rows = len(latent)
+        dropped = (torch.rand(rows) < self.drop_prompt).tolist()
+        captions = [
+            "" if drop else caption for drop, caption in zip(dropped, batch["caption"], strict=True)
+        ]
+        spread = (torch.arange(rows) + torch.rand(rows)) / rows
+        timesteps = (spread * TRAIN_STEPS).long().to(self.device)
+        loss = self._loss(latent, captions, timesteps)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: SceneBatch) -> None:
+        """Logs `val/loss` over times that are the same for every batch."""
+        rows = len(batch["image"])
+        timesteps = torch.linspace(0, TRAIN_STEPS - 1, rows).long().to(self.device)
+        loss = self._loss(self.encode_images(batch["image"]), batch["caption"], timesteps)
+        self.log("val/loss", loss, prog_bar=True, batch_size=rows)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Muon, one cycle over the run; embeddings and the last layer by Adam."""
+        named = list(self.unet.named_parameters())
+        apart = ("conv_in", "conv_out", "time_embedding")
+        matrices = [p for name, p in named if p.ndim > 1 and not name.startswith(apart)]
+        others = [p for name, p in named if p.ndim <= 1 or name.startswith(apart)]
+        optimizer = Muon(matrices, others, self.learning_rate, weight_decay=0.01)
+        return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches, warmup=0.05)
+
+    def on_fit_end(self) -> None:
+        """Exports `unet/`, `scheduler/` and `model_index.json`."""
+        if self.trainer.is_global_zero:
+            self.export()
+
+    def export(self) -> None:
+        """Writes what makes the folder a Stable Diffusion pipeline."""
+        save_part(self.unet, self.pipeline_dir / "unet")
+        self.scheduler.save_pretrained(self.pipeline_dir / "scheduler")
+        pipeline = StableDiffusionPipeline(
+            vae=plain_copy(self.vae),
+            text_encoder=plain_copy(self.text_encoder),
+            tokenizer=self.tokenizer,
+            unet=plain_copy(self.unet),
+            scheduler=self.scheduler,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipeline.save_config(self.pipeline_dir)

@@ -1,0 +1,210 @@
+"""CLIP with gradients, and heads under the key names that they are published with."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import CLIPImageProcessor
+
+from muse.backbones import BayesGuide
+from muse.clip import Clip, as_clip, load_clip
+from muse.emotions import EMOTIONS
+from muse.guides import ClipSimilarity, ConvNet, EmoGen, SimEmo
+from muse.types import MuseError
+from tests.components import tiny_clip
+from tests.test_emotions import ORDERS
+from tests.toy import sampler
+
+
+def smooth(height, width, seed=0):
+    """A picture of low frequencies in [0, 1], (1, 3, height, width)."""
+    coarse = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.interpolate(
+        coarse, (height, width), mode="bilinear", align_corners=True
+    )
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return tiny_clip()
+
+
+# --- CLIP --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (48, 48), (96, 64), (40, 90), (20, 30), (33, 32)])
+def test_preprocessing_is_clips_own(clip, shape):
+    image = smooth(*shape)
+    processor = CLIPImageProcessor(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}, do_rescale=False
+    )
+    expected = processor(images=image[0], return_tensors="pt", input_data_format="channels_first")
+    found = Clip(clip).preprocess(image)
+    assert found.shape == (1, 3, 32, 32)
+    assert torch.allclose(found, expected["pixel_values"], rtol=0, atol=1e-3)
+
+
+def test_values_outside_0_and_1_keep_their_gradient(clip):
+    image = (3 * smooth(48, 48) - 1).requires_grad_()
+    assert image.min() < 0
+    assert image.max() > 1
+    features = Clip(clip).image(image)
+    assert features.shape == (1, 24)
+    [slope] = torch.autograd.grad(features.square().sum(), image)
+    assert slope.isfinite().all()
+    clamped = (image < 0) | (image > 1)
+    assert (slope[clamped].abs() > 0).float().mean() > 0.9
+
+
+def test_features_are_projected_and_not_normalised(clip):
+    image = smooth(32, 32)
+    wrapped = Clip(clip)
+    pooled = clip.vision_model(pixel_values=wrapped.preprocess(image)).pooler_output
+    assert torch.allclose(wrapped.image(image), clip.visual_projection(pooled), atol=1e-6)
+    assert abs(wrapped.image(image).norm().item() - 1) > 1e-3
+
+
+def test_a_clip_without_a_tokenizer_says_so(clip):
+    with pytest.raises(MuseError, match="no tokenizer"):
+        ClipSimilarity(clip)(smooth(32, 32), ["a park"])
+
+
+def test_a_missing_clip_is_told_in_one_line(tmp_path):
+    with pytest.raises(MuseError) as caught:
+        load_clip(str(tmp_path / "nowhere"))
+    assert "No CLIP under" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_stands_for_a_clip(clip):
+    wrapped = as_clip(clip)
+    assert isinstance(wrapped, Clip)
+    assert wrapped.model is clip
+    assert as_clip(wrapped) is wrapped
+    assert (wrapped.size, wrapped.width) == (32, 24)
+
+
+# --- heads -------------------------------------------------------------------------------------
+
+
+def heads(kind, seed=0):
+    """A published head: its keys and shapes."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def tensor(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    if kind is EmoGen:
+        return {"fc.weight": tensor(8, 24), "fc.bias": tensor(8)}
+    return {
+        "classifier.0.weight": tensor(2048, 24),
+        "classifier.0.bias": tensor(2048),
+        "classifier.2.weight": tensor(8, 2048) / 45,
+        "classifier.2.bias": tensor(8),
+    }
+
+
+def by_hand(kind, state, features):
+    if kind is EmoGen:
+        return features @ state["fc.weight"].T + state["fc.bias"]
+    hidden = (features @ state["classifier.0.weight"].T + state["classifier.0.bias"]).relu()
+    return hidden @ state["classifier.2.weight"].T + state["classifier.2.bias"]
+
+
+def saved(state, path, labels=None):
+    if path.suffix == ".safetensors":
+        metadata = None if labels is None else {"labels": json.dumps(list(labels))}
+        save_file(state, path, metadata=metadata)
+    else:
+        torch.save(state, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", [EmoGen, SimEmo])
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_published_heads(kind, suffix, clip, tmp_path):
+    state = heads(kind)
+    guide = kind(clip, saved(state, tmp_path / f"head.{suffix}"))
+    image = smooth(48, 48).requires_grad_()
+    logits = guide(image)
+    expected = by_hand(kind, state, Clip(clip).image(image))
+    assert torch.allclose(logits, expected, atol=1e-5)
+    published = ORDERS["emoset" if kind is EmoGen else "fi"].split()
+    assert list(guide.labels) == published
+    order = [published.index(name) for name in EMOTIONS]
+    assert torch.equal(guide.read(image), logits[:, order])
+    [slope] = torch.autograd.grad(logits.logsumexp(-1).sum(), image)
+    assert slope.isfinite().all()
+    assert slope.abs().max() > 0
+
+
+def test_keys_of_the_visual_tower_beside_the_head_are_ignored(clip, tmp_path):
+    state = {**heads(SimEmo), "clip.visual.proj": torch.ones(3), "logit_scale": torch.ones(())}
+    guide = SimEmo(clip, saved(state, tmp_path / "head.pth"))
+    assert torch.equal(guide.classifier[2].bias, state["classifier.2.bias"])
+
+
+@pytest.mark.parametrize("kind", [EmoGen, SimEmo])
+def test_labels_given_then_the_checkpoints_own_then_the_published(kind, clip, tmp_path):
+    ecc, fi = ORDERS["ecc"].split(), ORDERS["fi"].split()
+    path = saved(heads(kind), tmp_path / "head.safetensors", ecc)
+    assert list(kind(clip, path).labels) == ecc
+    assert list(kind(clip, path, labels=fi).labels) == fi
+    plain = saved(heads(kind), tmp_path / "plain.safetensors")
+    assert list(kind(clip, plain).labels) == list(kind.published_labels)
+
+
+@pytest.mark.parametrize("kind", [EmoGen, SimEmo])
+def test_misshapen_heads(kind, clip, tmp_path):
+    state = heads(kind)
+    name = next(iter(state))
+    cases = {
+        "size mismatch": {**state, name: torch.ones(8, 768)},
+        "Missing key": {key: value for key, value in state.items() if key != name},
+        "Unexpected key": {**state, f"{name.split('.')[0]}.9.weight": torch.ones(1)},
+    }
+    for says, damaged in cases.items():
+        path = saved(damaged, tmp_path / "head.pth")
+        with pytest.raises(MuseError) as caught:
+            kind(clip, path)
+        assert says in str(caught.value)
+        assert path in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_another_projects_head_is_told(clip, tmp_path):
+    path = saved(heads(EmoGen), tmp_path / "head.pth")
+    with pytest.raises(MuseError, match="does not fit"):
+        SimEmo(clip, path)
+
+
+def test_a_convnet_comes_back_as_it_was_saved(tmp_path):
+    torch.manual_seed(0)
+    guide = ConvNet(width=8)
+    again = ConvNet(saved(guide.state_dict(), tmp_path / "judge.safetensors"), width=8)
+    image = smooth(64, 64)
+    assert torch.equal(guide(image), again(image))
+    assert again(smooth(96, 96)).shape == (1, 8)
+
+
+def test_a_sampler_refuses_a_guide_of_other_labels():
+    guide = BayesGuide()
+    guide.labels = (*EMOTIONS[:7], "joy")
+    with pytest.raises(MuseError, match="missing sadness; unknown joy"):
+        sampler(guide=guide)
+
+
+def test_a_guide_in_another_order_guides_the_same():
+    from tests.toy import jobs, make
+
+    class _Wheel(BayesGuide):
+        labels = tuple(ORDERS["ecc"].split())
+
+        def forward(self, image):
+            return super().forward(image)[:, [EMOTIONS.index(name) for name in self.labels]]
+
+    wanted = jobs(1)
+    found = make(sampler(steps=12, guide=_Wheel()), wanted)
+    for name, result in make(sampler(steps=12), wanted).items():
+        assert torch.equal(result.path, found[name].path)

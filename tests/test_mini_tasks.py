@@ -1,0 +1,174 @@
+"""The recipes: two tiny steps of each task, what they export, and the pipeline that ships."""
+
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from transformers import CLIPModel, CLIPTokenizer
+
+from muse.emotions import EMOTIONS
+from muse.guides import ConvNet, EmoGen, SimEmo
+from muse.mini import SceneData
+from muse.mini.data import VALIDATION_OFFSET
+from muse.mini.muon import Muon
+from muse.mini.scenes import render
+from muse.tasks.autoencoding import AutoEncoding
+from muse.tasks.contrastive import Contrastive
+from muse.tasks.emotion_classification import EmotionClassification
+from muse.tasks.latent_diffusion import LatentDiffusion
+from muse.types import MuseError
+
+SHIPPED = Path(__file__).parents[1] / "muse" / "mini" / "pipeline"
+
+
+def fit(model: L.LightningModule, captions: str = "diffusion") -> L.Trainer:
+    trainer = L.Trainer(
+        max_steps=2,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=1,
+    )
+    trainer.fit(model, SceneData(count=8, val_count=4, batch_size=4, captions=captions))
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A whole pipeline after two steps of every task, in the order of the recipes."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    L.seed_everything(0)
+    fit(AutoEncoding(str(folder), channels=(8, 8, 16, 16)))
+    fit(Contrastive(str(folder), 32, 1, 32, 1, projection_dim=16), "contrastive")
+    fit(LatentDiffusion(str(folder), channels=(32, 32)))
+    return folder
+
+
+def test_data_is_disjoint_seeded_and_described():
+    data = SceneData(count=8, val_count=4, first_seed=40, batch_size=4)
+    data.setup()
+    batch = next(iter(data.val_dataloader()))
+    scene = render(40 + VALIDATION_OFFSET)
+    picture = torch.from_numpy(scene.image).permute(2, 0, 1).float() / 255
+    assert torch.equal(batch["image"][0], picture)
+    assert batch["caption"][0] == scene.caption
+    assert EMOTIONS[batch["emotion"][0]] == scene.mood
+    assert len(list(data.train_dataloader())) == 2
+    with pytest.raises(MuseError, match="batch_size=9"):
+        SceneData(count=8, batch_size=9)
+
+
+def test_exported_folder_is_a_stable_diffusion_pipeline(folder):
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
+    pipeline.set_progress_bar_config(disable=True)
+    positive, negative = pipeline.encode_prompt("a dog in a park", "cpu", 1, True)
+    assert positive.shape == negative.shape == (1, 24, 32)
+    assert not torch.equal(positive, negative)
+    picture = pipeline("a dog in a park", num_inference_steps=2, output_type="np").images
+    assert picture.shape == (1, 64, 64, 3)
+    scheduler = pipeline.scheduler.config
+    assert scheduler.prediction_type == "v_prediction"
+    assert not scheduler.set_alpha_to_one
+    assert scheduler.steps_offset == 1
+
+
+def test_exported_latents_have_unit_scale(folder):
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
+    assert pipeline.vae.config.scaling_factor != 0.18215  # the library's default
+    pictures = torch.stack([torch.from_numpy(render(seed).image) for seed in range(16)])
+    pictures = 2 * pictures.permute(0, 3, 1, 2).float() / 255 - 1
+    with torch.no_grad():
+        latent = pipeline.vae.encode(pictures).latent_dist.sample()
+    assert 0.5 < (latent * pipeline.vae.config.scaling_factor).std() < 2
+
+
+def test_text_encoder_is_the_text_tower_of_clip(folder):
+    clip = CLIPModel.from_pretrained(folder / "clip", dtype=torch.float32)
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "clip")
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
+    ids = tokenizer(["a cat on a beach"], padding="max_length", return_tensors="pt").input_ids
+    with torch.no_grad():
+        expected = clip.text_model(ids).last_hidden_state
+        assert torch.allclose(pipeline.text_encoder(ids)[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("guide", [SimEmo, EmoGen, ConvNet])
+def test_classifiers_train_and_load_again(folder, tmp_path, guide):
+    clip = {} if guide is ConvNet else {"clip": str(folder / "clip")}
+    output = tmp_path / "guides" / "guide.safetensors"
+    task = EmotionClassification(guide(**clip), str(output))
+    before = {key: value.clone() for key, value in task.guide.state_dict().items()}
+    fit(task)
+    changed = {k for k, v in task.guide.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed
+    assert not any(key.startswith("clip.") for key in changed)
+    again = guide(**clip, checkpoint=str(output)).eval()
+    image = torch.rand(2, 3, 64, 64)
+    assert again.labels == task.guide.labels
+    assert torch.allclose(again.read(image), task.guide.read(image), atol=2e-2)
+
+
+def test_language_term_needs_a_trained_tower(folder, tmp_path):
+    output = str(tmp_path / "simemo.safetensors")
+    guide = SimEmo(clip=str(folder / "clip"))
+    with pytest.raises(MuseError, match="tower_rate > 0"):
+        EmotionClassification(guide, output, language_weight=0.3)
+    with pytest.raises(MuseError, match="ConvNet has no CLIP"):
+        EmotionClassification(ConvNet(), output, language_weight=0.3)
+    fit(EmotionClassification(guide, output, language_weight=0.3, tower_rate=1e-4), "feeling")
+    tuned = SimEmo(clip=str(tmp_path / "simemo_clip"), checkpoint=output)
+    image = torch.rand(2, 3, 64, 64)
+    assert torch.allclose(tuned.read(image), guide.read(image), atol=2e-2)
+
+
+def test_diffusion_says_what_is_missing(tmp_path):
+    with pytest.raises(MuseError, match=r"vae is missing; run .*autoencoder\.yaml"):
+        LatentDiffusion(str(tmp_path))
+
+
+def test_muon_solves_a_least_squares_problem():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(256, 12, generator=generator)
+    wanted = torch.randn(5, 12, generator=generator)
+    layer = torch.nn.Linear(12, 5)
+    optimizer = Muon([layer.weight], [layer.bias], lr=0.05)
+    for step in range(300):
+        optimizer.param_groups[0]["lr"] = optimizer.param_groups[1]["lr"] = 0.05 * (1 - step / 300)
+        loss = (layer(inputs) - inputs @ wanted.T).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 1e-3
+
+
+def test_shipped_pipeline_fits_and_loads():
+    files = [file for file in SHIPPED.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) <= 40_000_000
+    assert not [file for file in files if file.suffix in {".bin", ".pt", ".pth", ".ckpt"}]
+    pipeline = StableDiffusionPipeline.from_pretrained(SHIPPED, safety_checker=None)
+    assert pipeline.unet.config.in_channels == pipeline.vae.config.latent_channels
+    for guide, name in ((SimEmo, "simemo"), (EmoGen, "emogen")):
+        guide(
+            clip=str(SHIPPED / "clip"), checkpoint=str(SHIPPED / "guides" / f"{name}.safetensors")
+        )
+    ConvNet(checkpoint=str(SHIPPED / "judge.safetensors"))
+
+
+def test_shipped_guides_and_judge_read_moods():
+    scenes = [render(9_500_000 + seed) for seed in range(96)]
+    image = torch.stack([torch.from_numpy(scene.image) for scene in scenes])
+    image = image.permute(0, 3, 1, 2).float() / 255
+    truth = torch.tensor([EMOTIONS.index(scene.mood) for scene in scenes])
+    clip = str(SHIPPED / "clip")
+    guides = {
+        "simemo": SimEmo(clip=clip, checkpoint=str(SHIPPED / "guides" / "simemo.safetensors")),
+        "emogen": EmoGen(clip=clip, checkpoint=str(SHIPPED / "guides" / "emogen.safetensors")),
+        "judge": ConvNet(checkpoint=str(SHIPPED / "judge.safetensors")),
+    }
+    with torch.no_grad():
+        right = {n: (g.read(image).argmax(-1) == truth).float().mean() for n, g in guides.items()}
+    assert min(right.values()) > 0.7, right

@@ -1,0 +1,54 @@
+"""What the README shows must run as it stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from muse.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(BLOCKS[1], "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 32
+    # identical prompts, 32 seeds: nearly all on target
+    assert sum(float(line.split()[1]) > 0.5 for line in lines) >= 30
+
+
+def test_own_part_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my_timing.py").write_text(BLOCKS[0])
+    words = ["--config", str(ROOT / "configs/toy.yaml"), "--output_dir", "run", "--data.limit=1"]
+    assert main(["fit-free", *words, "--model.timing", "my_timing.Late"]) == 0
+
+
+COMMANDS = [
+    command
+    for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.replace("\\\n", " ").splitlines()
+    for command in line.split(" && ")
+    if command.startswith("muse fit-free") and "jobs.csv" not in command
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_parse(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main([*shlex.split(command)[1:], "--print_config"]) == 0
+    assert "class_path: muse.backbones." in capsys.readouterr().out
+
+
+def test_every_file_that_the_docs_name_is_there() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for name in re.findall(r"\]\(([\w./-]+)\)", page.read_text()):
+            assert (page.parent / name).exists(), f"{page.name} names {name}"

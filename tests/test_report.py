@@ -1,0 +1,113 @@
+"""Sheets, curves, tables and closing lines, from records made by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from muse.emotions import EMOTIONS
+from muse.records import on_target, read_records, target_probability, write_record
+from muse.report import contact_sheet, results_csv, traces
+from muse.tasks.summary import closing_lines
+from muse.types import MuseError
+
+
+def record(name: str, target: str = "awe", **changes: Any) -> dict[str, Any]:
+    """A record of one picture, at 0.9 for its target; its plain twin was at 0.9 for fear."""
+    p = {e: 0.9 if e == target else 0.1 / 7 for e in EMOTIONS}
+    plain = {e: 0.9 if e == "fear" else 0.1 / 7 for e in EMOTIONS}
+    trace = {key: [0.1, 0.5, 0.9] for key in ("p_target", "p_inherent", "p_similar", "total")}
+    made = {
+        "schema": 1, "id": name, "prompt": "a dog", "target": {target: 1.0}, "seed": 0,
+        "image": None, "status": "done", "reason": None, "start_step": 2,
+        "similarity": [10.0, 20.0, 30.0], "inherent": "fear", "iterations": [0, 0, 2],
+        "trace": trace, "probabilities": p, "plain": "twin", "plain_probabilities": plain,
+        "notes": [], "seconds": 1.0, "versions": {}, "config_digest": "0",
+    }  # fmt: skip
+    return {**made, **changes}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run's folder: a red plain twin, and pictures a (green) and b (blue)."""
+    for name, color in (("plain/twin", "red"), ("images/a", "lime"), ("images/b", "blue")):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (64, 64), color).save(path)
+    (tmp_path / "records").mkdir()
+    return tmp_path
+
+
+def test_sheet_shows_plain_first_then_the_wheels_order(folder: Path) -> None:
+    sheet = contact_sheet([record("a", "anger"), record("b", "awe")], folder)
+    assert sheet is not None
+    pixels = [sheet.getpixel((x, 28 + 34 + 80)) for x in range(sheet.width)]
+    order = [p for i, p in enumerate(pixels) if p != (255, 255, 255) and p != pixels[i - 1]]
+    assert order == [(255, 0, 0), (0, 0, 255), (0, 255, 0)]
+
+
+def test_sheet_leaves_failed_pictures_out(folder: Path) -> None:
+    failed = record("gone", status="failed", probabilities={}, reason="no")
+    sheet = contact_sheet([record("a"), failed], folder)
+    assert sheet is not None
+    assert sheet.size == contact_sheet([record("a")], folder).size  # type: ignore[union-attr]
+    assert contact_sheet([failed], folder) is None
+
+
+def test_traces_draw_one_panel_an_emotion_and_the_similarity() -> None:
+    figure = traces([record("a", "awe"), record("b", "anger"), record("c", "awe")])
+    assert figure is not None
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles[:2] == ["awe  (2)", "anger  (1)"]
+    assert titles[2].startswith("similarity")
+    assert traces([record("a", trace={}, start_step=None)]) is None
+
+
+def test_table_has_a_line_a_picture() -> None:
+    mixed = record("b", "fear") | {"target": {"awe": 0.7, "fear": 0.3}}
+    lines = results_csv([record("a"), mixed]).splitlines()
+    assert lines[1].startswith("a,a dog,awe,0,done,2,fear,2,awe,True,0.9000,0.0143,1.0,")
+    assert '"awe:0.7,fear:0.3"' in lines[2]
+
+
+def test_what_counts_as_on_target() -> None:
+    assert on_target(record("a"))
+    assert not on_target(record("a"), "plain_probabilities")
+    assert on_target(record("a", probabilities={})) is None
+    assert target_probability(record("a")) == pytest.approx(0.9)
+
+
+def test_records_survive_numbers_that_json_lacks(folder: Path) -> None:
+    write_record(folder, record("a", similarity=[float("nan"), 1.0, float("inf")]))
+    [read] = read_records(folder)
+    assert read["similarity"] == [None, 1.0, None]
+
+
+@pytest.mark.parametrize(("text", "told"), [("{", "is damaged"), ('{"schema": 2}', "Update muse")])
+def test_records_of_another_kind_are_refused(folder: Path, text: str, told: str) -> None:
+    (folder / "records" / "a.json").write_text(text)
+    with pytest.raises(MuseError, match=told):
+        read_records(folder)
+
+
+def test_unknown_keys_of_records_are_ignored(folder: Path) -> None:
+    (folder / "records" / "a.json").write_text(json.dumps(record("a", novelty=1)))
+    assert results_csv(read_records(folder)).count("\n") == 2
+
+
+def test_closing_lines_name_the_remedies(folder: Path) -> None:
+    never = record("b", start_step=None, similarity=[1.0, 2.0])
+    failed = record("c", status="failed", reason="no memory", probabilities={})
+    noted = record("d", notes=["step 3: the loss is not finite"])
+    told = "\n".join(closing_lines([record("a"), never, failed, noted], 5, folder, True))
+    assert "Interrupted: 3 of 5 pictures are finished and stay." in told
+    assert "Failed: c: no memory" in told
+    assert "3 of 3 pictures (100%) read as their target; their plain twins: 0%" in told
+    assert "1 pictures came out plain" in told
+    assert "--model.timing.latest_start" in told
+    assert "1 searches met numbers that are not finite (d)" in told
+    assert told.splitlines()[-1] == f"The pictures are in {folder}"

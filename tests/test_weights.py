@@ -1,0 +1,128 @@
+"""Checkpoints: nothing in them runs, and what is wrong with them is told in one line."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from muse.types import MuseError
+from muse.weights import fill, labels_in, load_state, locate
+
+STATE = {"fc.weight": torch.arange(6.0).view(2, 3), "fc.bias": torch.tensor([1.0, 2.0])}
+
+
+class Evil:
+    """A pickle that would write a file when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def refused(name) -> str:
+    with pytest.raises(MuseError) as caught:
+        load_state(str(name))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(name) in message
+    return message
+
+
+def equal(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_safetensors_with_metadata(tmp_path):
+    path = tmp_path / "head.safetensors"
+    save_file(STATE, path, metadata={"labels": json.dumps(["b", "a"])})
+    state, metadata = load_state(str(path))
+    assert equal(state, STATE)
+    assert labels_in(metadata) == ("b", "a")
+    assert labels_in({}) is None
+
+
+@pytest.mark.parametrize("suffix", ["pt", "pth"])
+def test_a_plain_state_dict(tmp_path, suffix):
+    path = tmp_path / f"head.{suffix}"
+    torch.save(nn.Linear(3, 2).state_dict(), path)
+    state, metadata = load_state(str(path))
+    assert set(state) == {"weight", "bias"}
+    assert metadata == {}
+
+
+def test_half_precision_comes_as_float32(tmp_path):
+    half = {key: value.half() for key, value in STATE.items()}
+    save_file(half, tmp_path / "a.safetensors")
+    torch.save(half, tmp_path / "a.pth")
+    for name in ("a.safetensors", "a.pth"):
+        state, _ = load_state(str(tmp_path / name))
+        assert equal(state, STATE)
+        assert state["fc.bias"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_pickle_with_code_is_refused_and_never_runs(tmp_path, legacy):
+    marker, path = tmp_path / "ran", tmp_path / "evil.pth"
+    torch.save({"fc.bias": Evil(marker)}, path, _use_new_zipfile_serialization=not legacy)
+    assert "can't be read as a state dict" in refused(path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind", b"\x80\x02}q\x00", b"\0" * 64])
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_damaged_files(tmp_path, content, suffix):
+    path = tmp_path / f"head.{suffix}"
+    path.write_bytes(content)
+    refused(path)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_truncated_files(tmp_path, suffix):
+    path = tmp_path / f"head.{suffix}"
+    torch.save(STATE, path) if suffix == "pth" else save_file(STATE, path)
+    path.write_bytes(path.read_bytes()[:-20])
+    refused(path)
+
+
+def test_missing_files_and_folders(tmp_path):
+    assert "No checkpoint at" in refused(tmp_path / "none.pth")
+    assert "No checkpoint at" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("content", [{"a": {"b": torch.ones(1)}}, {"epoch": 3}, torch.ones(2), [1]])
+def test_more_than_a_state_dict(tmp_path, content):
+    path = tmp_path / "head.pth"
+    torch.save(content, path)
+    assert "more than a state dict" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ({"weight": torch.ones(2, 3)}, "Missing key"),
+        ({"weight": torch.ones(2, 3), "bias": torch.ones(2), "more": torch.ones(1)}, "more"),
+        ({"weight": torch.ones(3, 3), "bias": torch.ones(2)}, "size mismatch"),
+    ],
+)
+def test_a_head_that_does_not_fit(state, says):
+    with pytest.raises(MuseError) as caught:
+        fill(nn.Linear(3, 2), state, "head.pth")
+    message = str(caught.value)
+    assert says in message
+    assert "\n" not in message
+    assert "weight (2, 3), bias (2,)" in message, "what it should be"
+
+
+def test_packaged_names(tmp_path, monkeypatch):
+    monkeypatch.setattr("muse.weights.PACKAGED", {"muse-mini": tmp_path})
+    (tmp_path / "clip").mkdir()
+    assert locate("muse-mini/clip") == str(tmp_path / "clip")
+    assert locate("muse-mini") == str(tmp_path)
+    assert locate("openai/clip-vit-large-patch14") == "openai/clip-vit-large-patch14"
+    assert locate("some/path.pth") == "some/path.pth"
+    with pytest.raises(MuseError, match=r"muse-mini has no part 'vae'\. It has: clip"):
+        locate("muse-mini/vae")
