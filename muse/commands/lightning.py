@@ -66,13 +66,6 @@ def fit_free(words: list[str]) -> int:
         save_config_callback=HandConfigOver,
         save_config_kwargs={"save_to_log_dir": False},
         trainer_class=MuseTrainer,
-        trainer_defaults={
-            "inference_mode": False,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-        },
         seed_everything_default=False,
         **_common(words),
     )
@@ -101,11 +94,14 @@ def fit(words: list[str]) -> int:
 def _common(words: list[str]) -> dict[str, Any]:
     # A list given from Python makes LightningCLI warn where the process has arguments as well.
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
-    options = {"exit_on_error": False}
+    usage = f"muse {words[0]} --config FILE [options]"
     return {
         "args": words,
         "auto_configure_optimizers": False,
-        "parser_kwargs": {**options, words[0]: options},
+        "parser_kwargs": {
+            "exit_on_error": False,
+            words[0]: {"exit_on_error": False, "usage": usage},
+        },
     }
 
 
