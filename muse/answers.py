@@ -123,10 +123,9 @@ class Answers(nn.Module):
                 similarity = self.similarity(image, [ask.prompt for ask in asks])
             reading = Reading(self.guide.read(image), similarity)
             loss = self.loss(reading, goal)
-        gradient: dict[str, Tensor] = {}
-        if names:
-            slopes = torch.autograd.grad(loss.total.sum(), list(leaves.values()))
-            gradient = dict(zip(names, slopes, strict=True))
+            summed = loss.total.sum()  # rows are independent: each gets its own gradient
+        slopes = torch.autograd.grad(summed, list(leaves.values())) if names else ()
+        gradient = dict(zip(names, slopes, strict=True))
         return self._evaluations(asks, prediction, reading, loss, gradient, state)
 
     @torch.no_grad()
