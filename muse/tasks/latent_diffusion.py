@@ -34,6 +34,7 @@ class LatentDiffusion(L.LightningModule):
         layers_per_block: residual and attention blocks per level.
         learning_rate: peak of the one-cycle schedule (Muon).
         drop_prompt: probability of the empty prompt.
+        go_on: start from the folder's own `unet/` (its widths), not from random weights.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class LatentDiffusion(L.LightningModule):
         layers_per_block: int = 1,
         learning_rate: float = 1e-3,
         drop_prompt: float = 0.1,
+        go_on: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -63,18 +65,14 @@ class LatentDiffusion(L.LightningModule):
         )
         self.vae.eval().requires_grad_(False)
         self.text_encoder.eval().requires_grad_(False)
-        self.unet = UNet2DConditionModel(
-            sample_size=8,
-            in_channels=self.vae.config.latent_channels,
-            out_channels=self.vae.config.latent_channels,
-            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-            block_out_channels=tuple(channels),
-            layers_per_block=layers_per_block,
-            cross_attention_dim=self.text_encoder.config.hidden_size,
-            attention_head_dim=5,  # diffusers' misnomer: the number of heads
-            norm_num_groups=32,
-        ).to(memory_format=torch.channels_last)
+        unet = (
+            UNet2DConditionModel.from_pretrained(
+                part_folder(pipeline_dir, "unet", "diffusion"), torch_dtype=torch.float32
+            )
+            if go_on
+            else self._new_unet(channels, layers_per_block)
+        )
+        self.unet = unet.to(memory_format=torch.channels_last)
         self.scheduler = DDIMScheduler(
             num_train_timesteps=TRAIN_STEPS,
             beta_start=0.00085,
@@ -87,6 +85,20 @@ class LatentDiffusion(L.LightningModule):
         )
         self._latents: dict[int, Tensor] = {}
         self._texts: dict[str, Tensor] = {}
+
+    def _new_unet(self, channels: tuple[int, int], layers_per_block: int) -> UNet2DConditionModel:
+        return UNet2DConditionModel(
+            sample_size=8,
+            in_channels=self.vae.config.latent_channels,
+            out_channels=self.vae.config.latent_channels,
+            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+            block_out_channels=channels,
+            layers_per_block=layers_per_block,
+            cross_attention_dim=self.text_encoder.config.hidden_size,
+            attention_head_dim=5,  # diffusers' misnomer: the number of heads
+            norm_num_groups=32,
+        )
 
     @torch.no_grad()
     def encode_images(self, image: Tensor) -> Tensor:
