@@ -309,3 +309,19 @@ def test_a_bug_shows_itself(
     monkeypatch.setattr(Sampler, "sample", broken)
     assert fit_free(tmp_path) == 70
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_quickstart_runs_on_what_the_package_carries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folder = tmp_path / "run"
+    words = ["--config", str(ROOT / "configs" / "quickstart.yaml"), "--output_dir", str(folder)]
+    assert main(["fit-free", *words, "--model.steps=4", "--data.limit=2"]) == 0
+    for path in folder.glob("images/*.png"):
+        with Image.open(path) as picture:
+            assert picture.size == (64, 64)
+    records = [json.loads(path.read_text()) for path in folder.glob("records/*.json")]
+    assert len(records) == 2
+    assert all(sum(record["iterations"]) > 0 for record in records)
+    assert all(record["start_step"] is not None or record["similarity"] for record in records)
