@@ -131,6 +131,11 @@ def _weight(value: object, given: object) -> float:
     return weight
 
 
+def strongest(weights: Mapping[str, float]) -> str:
+    """The name of most weight in a target, or of most probability in a reading."""
+    return max(weights, key=lambda name: weights[name])
+
+
 def distribution(target: Mapping[str, float]) -> Tensor:
     """The target as probabilities over `EMOTIONS`, (1, K), float32."""
     return torch.tensor([[target.get(name, 0.0) for name in EMOTIONS]])

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from muse.emotions import strongest
 from muse.files import write_text
 from muse.results import Result
 from muse.types import MuseError
@@ -98,8 +99,7 @@ def on_target(record: Record, probabilities: str = "probabilities") -> bool | No
     """Whether the likeliest emotion is one that the job wanted; None where that isn't known."""
     if not record["target"] or not record.get(probabilities):
         return None
-    p = record[probabilities]
-    return max(p, key=p.get) in record["target"]
+    return strongest(record[probabilities]) in record["target"]
 
 
 def target_probability(record: Record, probabilities: str = "probabilities") -> float | None:

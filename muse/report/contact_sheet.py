@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from muse.emotions import COLORS, WHEEL
+from muse.emotions import COLORS, WHEEL, strongest
 from muse.records import Record, target_probability
 from muse.report.results import target_text
 
@@ -56,8 +56,7 @@ def _rows(records: Sequence[Record]) -> Mapping[tuple[str, int, str | None], lis
 
 def _position(record: Record) -> tuple[int, int, str]:
     target = record["target"]
-    strongest = max(target, key=target.get)
-    return (len(target), WHEEL.index(strongest), record["id"])
+    return (len(target), WHEEL.index(strongest(target)), record["id"])
 
 
 def _row(
@@ -73,12 +72,12 @@ def _row(
         plain = row[0]["plain"]
         if plain:
             p = row[0]["plain_probabilities"]
-            likeliest = max(p, key=p.get)
+            likeliest = strongest(p)
             _tile(sheet, folder / "plain" / f"{plain}.png", left, top)
             _caption(draw, left, top, "plain", FAINT, p[likeliest], likeliest)
         left += TILE + GAP
     for record in row:
-        color = COLORS[max(record["target"], key=record["target"].get)]
+        color = COLORS[strongest(record["target"])]
         _tile(sheet, folder / "images" / f"{record['id']}.png", left, top)
         remark = "never started" if record["start_step"] is None else ""
         value = target_probability(record) or 0.0

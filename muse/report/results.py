@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from muse.emotions import strongest
 from muse.records import Record, on_target, target_probability
 
 COLUMNS = (
@@ -38,7 +39,7 @@ def results_csv(records: Sequence[Record]) -> str:
                 **{name: record[name] for name in COLUMNS if name in record},
                 "target": target_text(record["target"]),
                 "iterations": sum(record["iterations"]),
-                "predicted": max(p, key=p.get) if p else None,
+                "predicted": strongest(p) if p else None,
                 "on_target": on_target(record),
                 "p_target": _short(target_probability(record)),
                 "plain_p_target": _short(target_probability(record, "plain_probabilities")),

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from muse.emotions import COLORS, WHEEL
+from muse.emotions import COLORS, WHEEL, strongest
 from muse.records import Record
 
 CURVES = (
@@ -29,7 +29,7 @@ def traces(records: Sequence[Record]) -> Figure | None:
     steered = [record for record in records if record["trace"].get("p_target")]
     if not steered:
         return None
-    main = {id(r): max(r["target"], key=r["target"].get) for r in steered}
+    main = {id(r): strongest(r["target"]) for r in steered}
     groups = [(name, [r for r in steered if main[id(r)] == name]) for name in WHEEL]
     groups = [(name, rows) for name, rows in groups if rows]
     columns = min(4, len(groups))
@@ -67,7 +67,7 @@ def _probabilities(axes: Axes, name: str, rows: Sequence[Record], first: bool) -
 
 def _similarity(axes: Axes, rows: Sequence[Record]) -> None:
     for row in rows:
-        color = COLORS[max(row["target"], key=row["target"].get)]
+        color = COLORS[strongest(row["target"])]
         values = row["similarity"]
         axes.plot(range(len(values)), values, color=color, alpha=0.35, linewidth=0.9)
         if row["start_step"] is not None:

@@ -15,6 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from muse.backbones import Backbone
 from muse.data import write_jobs
+from muse.emotions import strongest
 from muse.files import make_folder, replacing, write_text
 from muse.jobs import Job
 from muse.records import Record, make_record, read_records, write_record
@@ -98,7 +99,7 @@ class RunFolder:
                 figure.savefig(temporary, dpi=150)
         points = [record for record in records if "point" in record]
         if points:
-            names = [max(record["target"], key=record["target"].get) for record in points]
+            names = [strongest(record["target"]) for record in points]
             drawn = backbone.overview(torch.tensor([r["point"] for r in points]), names)
             if drawn is not None:
                 self._save_picture("samples.png", drawn)
