@@ -7,7 +7,18 @@ import pytest
 from transformers import CLIPTokenizer
 
 from muse.emotions import EMOTIONS, neighbours
-from muse.mini import HELD_OUT, PLACES, THINGS, render, render_many, save_tokenizer
+from muse.mini import (
+    FI_LIKE,
+    HELD_OUT,
+    MAIN,
+    PLACES,
+    THINGS,
+    WORLDS,
+    SceneData,
+    render,
+    render_many,
+    save_tokenizer,
+)
 from muse.mini.captions import (
     contrastive_caption,
     diffusion_caption,
@@ -15,7 +26,6 @@ from muse.mini.captions import (
     vocabulary,
 )
 from muse.mini.marks import MARKS
-from muse.mini.moods import PALETTES
 from muse.types import MuseError
 
 
@@ -38,7 +48,8 @@ def test_thing_changes_only_its_own_surroundings(thing):
     scene = render(3, thing=thing, place="park", mood="contentment")
     assert scene.image.shape == (64, 64, 3)
     assert scene.image.dtype == np.uint8
-    assert scene.caption == f"a {thing} in a park"
+    assert scene.caption.split(" ", 1)[1] == f"{thing} in a park"
+    assert scene.caption.startswith("an ") == (thing == "elephant" or thing == "umbrella")
     left, top, right, bottom = (int(64 * edge) for edge in scene.box)
     inside = scene.image[max(top, 0) : bottom, max(left, 0) : right].astype(float)
     assert inside.std(axis=(0, 1)).max() > 15  # something with contrast stands there
@@ -63,14 +74,20 @@ def test_moods_are_visible_but_keep_the_content(mood):
     assert change.mean() > 10
 
 
-def test_every_emotion_has_a_palette_marks_and_a_place():
-    assert set(PALETTES) == set(EMOTIONS)
+def test_the_world_is_as_large_as_it_says():
+    assert (len(THINGS), len(PLACES), len(HELD_OUT)) == (16, 10, 20)
+
+
+def test_every_emotion_has_palettes_marks_and_a_place():
+    assert [set(world.palettes) for world in WORLDS.values()] == 2 * [set(EMOTIONS)]
     assert set(EMOTIONS) == {mark.mood for mark in MARKS}
     assert {place.inherent for place in PLACES.values()} == set(EMOTIONS)
 
 
 def test_held_out_pairs_never_appear_by_chance_but_can_be_asked_for(scenes):
     assert {thing for thing, _ in HELD_OUT} == set(THINGS)
+    assert Counter(place for _, place in HELD_OUT) == dict.fromkeys(PLACES, 2)
+    assert max(Counter(thing for thing, _ in HELD_OUT).values()) == 2
     assert not {(scene.thing, scene.place) for scene in scenes} & HELD_OUT
     assert render(0, "dog", "swamp").caption == "a dog in a swamp"
 
@@ -86,6 +103,41 @@ def test_marks_follow_the_mood_and_its_neighbours(scenes):
     for scene in scenes:
         near = {scene.mood, *neighbours(scene.mood)}
         assert {by_phrase[phrase] for phrase in scene.attributes} <= near
+
+
+@pytest.mark.parametrize("mood", EMOTIONS)
+def test_worlds_show_the_same_content_in_other_colours(mood):
+    main, other = (render(6, "boat", "desert", mood, world) for world in (MAIN, FI_LIKE))
+    assert (main.thing, main.place, main.mood) == (other.thing, other.place, other.mood)
+    assert np.abs(main.image.astype(int) - other.image).mean() > 5
+    assert (other.image == render(6, "boat", "desert", mood, FI_LIKE).image).all()
+
+
+def test_worlds_differ_in_moods_and_marks(scenes):
+    others = render_many(range(400), world=FI_LIKE)
+    shares = [
+        np.mean([PLACES[scene.place].inherent == scene.mood for scene in world])
+        for world in (scenes, others)
+    ]
+    assert shares[0] > shares[1] + 0.1
+    marks = [sum(len(scene.attributes) for scene in world) for world in (scenes, others)]
+    assert marks[1] < 0.85 * marks[0]
+
+
+def test_batches_tell_content_and_the_world():
+    data = SceneData(count=8, val_count=4, batch_size=4, world="fi-like")
+    data.setup()
+    batch = next(iter(data.train_dataloader()))
+    assert set(batch) == {"image", "caption", "emotion", "index", "box", "thing", "place"}
+    for at, index in enumerate(batch["index"].tolist()):
+        scene = render(index, world=FI_LIKE)
+        assert list(THINGS)[batch["thing"][at]] == scene.thing
+        assert list(PLACES)[batch["place"][at]] == scene.place
+        assert (batch["image"][at].permute(1, 2, 0) * 255).round().int().tolist() == (
+            scene.image.tolist()
+        )
+    with pytest.raises(MuseError, match="world 'emoset' does not exist; use one of main, fi-like"):
+        SceneData(world="emoset")
 
 
 def test_unknown_content_is_one_clear_line():

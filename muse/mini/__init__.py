@@ -6,13 +6,18 @@ from muse.mini.places import PLACES
 from muse.mini.scenes import Scene, render, render_many
 from muse.mini.things import THINGS
 from muse.mini.tokenizer import save_tokenizer
+from muse.mini.world import FI_LIKE, MAIN, WORLDS, World
 
 __all__ = [
+    "FI_LIKE",
     "HELD_OUT",
+    "MAIN",
     "PLACES",
     "THINGS",
+    "WORLDS",
     "Scene",
     "SceneData",
+    "World",
     "content_caption",
     "render",
     "render_many",

@@ -21,6 +21,14 @@ HELD_OUT: frozenset[tuple[str, str]] = frozenset(
         ("boat", "cemetery"),
         ("bicycle", "mountains"),
         ("chair", "swamp"),
+        ("elephant", "beach"),
+        ("rabbit", "park"),
+        ("umbrella", "street"),
+        ("lighthouse", "desert"),
+        ("horse", "fairground"),
+        ("tree", "desert"),
+        ("person", "stage"),
+        ("chair", "stage"),
     }
 )
 """(thing, place) that no training scene combines: prompts for testing composition."""
@@ -39,8 +47,9 @@ FEELINGS: dict[str, str] = {
 
 
 def content_caption(thing: str, place: str) -> str:
-    """The plain caption, such as "a dog in a park"."""
-    return f"a {thing} {PLACES[place].phrase}"
+    """The plain caption, such as "a dog in a park" or "an elephant on a beach"."""
+    article = "an" if thing[0] in "aeiou" else "a"
+    return f"{article} {thing} {PLACES[place].phrase}"
 
 
 def feeling_caption(mood: str) -> str:

@@ -10,7 +10,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from muse.emotions import EMOTIONS
 from muse.mini.captions import contrastive_caption, diffusion_caption, feeling_caption
+from muse.mini.places import PLACES
 from muse.mini.scenes import Scene, render_many
+from muse.mini.things import THINGS
+from muse.mini.world import WORLDS, WorldName
 from muse.types import MuseError
 
 Captions = Literal["content", "diffusion", "contrastive", "feeling"]
@@ -28,6 +31,8 @@ class SceneBatch(TypedDict):
         emotion: (B,) int64, an index into `muse.emotions.EMOTIONS`.
         index: (B,) int64, the scene's place in its data set.
         box: (B, 4) float32, the thing's left, top, right and bottom, in [0, 1].
+        thing: (B,) int64, an index into `list(THINGS)`.
+        place: (B,) int64, an index into `list(PLACES)`.
     """
 
     image: Tensor
@@ -35,6 +40,8 @@ class SceneBatch(TypedDict):
     emotion: Tensor
     index: Tensor
     box: Tensor
+    thing: Tensor
+    place: Tensor
 
 
 class SceneDataset(Dataset[SceneBatch]):
@@ -50,6 +57,9 @@ class SceneDataset(Dataset[SceneBatch]):
         self.images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
         self.emotions = torch.tensor([EMOTIONS.index(scene.mood) for scene in scenes])
         self.boxes = torch.tensor([scene.box for scene in scenes])
+        things, places = list(THINGS), list(PLACES)
+        self.things = torch.tensor([things.index(scene.thing) for scene in scenes])
+        self.places = torch.tensor([places.index(scene.place) for scene in scenes])
         self.said = [(scene.caption, scene.mood, scene.attributes) for scene in scenes]
         self.captions = captions
 
@@ -66,6 +76,8 @@ class SceneDataset(Dataset[SceneBatch]):
             "emotion": self.emotions[index],
             "index": index,
             "box": self.boxes[index],
+            "thing": self.things[index],
+            "place": self.places[index],
         }
 
     def _caption(self, rng: np.random.Generator, index: int) -> str:
@@ -94,9 +106,11 @@ class SceneData(L.LightningDataModule):
             say the mood or its signs) or "feeling" (SimEmo's sentence for the emotion).
         batch_size: scenes in a batch.
         render_workers: processes that render; 0 renders in this one.
+        world: "main", or "fi-like" for the same contents with other moods, marks and colours.
 
     Raises:
-        MuseError: when a count or the batch size leaves nothing to train on.
+        MuseError: when a count or the batch size leaves nothing to train on, or for a world that
+            does not exist.
     """
 
     def __init__(
@@ -107,6 +121,7 @@ class SceneData(L.LightningDataModule):
         captions: Captions = "content",
         batch_size: int = 64,
         render_workers: int = 0,
+        world: WorldName = "main",
     ) -> None:
         super().__init__()
         if not 1 <= batch_size <= count <= VALIDATION_OFFSET or val_count < 1:
@@ -114,6 +129,9 @@ class SceneData(L.LightningDataModule):
                 f"batch_size={batch_size}, count={count}, val_count={val_count}: give "
                 f"1 <= batch_size <= count <= {VALIDATION_OFFSET} and val_count >= 1."
             )
+        if world not in WORLDS:
+            raise MuseError(f"world {world!r} does not exist; use one of {', '.join(WORLDS)}.")
+        self.world: WorldName = world
         self.count, self.val_count, self.first_seed = count, val_count, first_seed
         self.captions: Captions = captions
         self.batch_size, self.render_workers = batch_size, render_workers
@@ -127,7 +145,8 @@ class SceneData(L.LightningDataModule):
             self.val_set = self._render(self.first_seed + VALIDATION_OFFSET, self.val_count, 0)
 
     def _render(self, first: int, count: int, workers: int) -> SceneDataset:
-        return SceneDataset(render_many(range(first, first + count), workers), self.captions)
+        scenes = render_many(range(first, first + count), workers, WORLDS[self.world])
+        return SceneDataset(scenes, self.captions)
 
     def train_dataloader(self) -> DataLoader[SceneBatch]:
         """Shuffled batches; an incomplete last one is dropped."""

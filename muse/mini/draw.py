@@ -1,5 +1,6 @@
 """Antialiased drawing on a supersampled canvas: the only place that talks to PIL."""
 
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -15,6 +16,10 @@ SUPERSAMPLE = 3
 Color = tuple[float, float, float]
 Point = tuple[float, float]
 T = TypeVar("T")
+
+_CIRCLE: tuple[Point, ...] = tuple(
+    (math.cos(turn * math.pi / 10.0), math.sin(turn * math.pi / 10.0)) for turn in range(20)
+)
 
 
 def mix(a: Color, b: Color, weight: float) -> Color:
@@ -36,7 +41,10 @@ def shade(color: Color, factor: float) -> Color:
 
 def jitter(rng: np.random.Generator, color: Color, amount: float = 0.06) -> Color:
     """`color` with independent uniform noise of at most `amount` in each channel."""
-    r, g, b = np.clip(np.asarray(color) + rng.uniform(-amount, amount, 3), 0.0, 1.0).tolist()
+    r, g, b = (
+        min(max(channel + noise, 0.0), 1.0)
+        for channel, noise in zip(color, rng.uniform(-amount, amount, 3).tolist(), strict=True)
+    )
     return (r, g, b)
 
 
@@ -51,12 +59,18 @@ class Canvas:
     def __init__(self) -> None:
         side = SIZE * SUPERSAMPLE
         self.side = side
-        self.image = Image.new("RGBA", (side, side))
+        self.image = Image.new("RGBa", (side, side))  # premultiplied: averaging needs no detour
         self.draw = ImageDraw.Draw(self.image)
 
     def _ink(self, color: Color, alpha: float) -> tuple[int, int, int, int]:
-        r, g, b = (int(min(max(channel, 0.0), 1.0) * 255.0) for channel in color)
-        return r, g, b, int(alpha * 255.0)
+        top = alpha * 255.0
+        r, g, b = color
+        return (
+            int(min(max(r, 0.0), 1.0) * top),
+            int(min(max(g, 0.0), 1.0) * top),
+            int(min(max(b, 0.0), 1.0) * top),
+            int(top),
+        )
 
     def _points(self, points: Sequence[Point]) -> list[Point]:
         return [(x * self.side, y * self.side) for x, y in points]
@@ -90,27 +104,24 @@ class Canvas:
         self.draw.ellipse(box, outline=self._ink(color, alpha), width=pixels)
 
     def line(self, points: Sequence[Point], width: float, color: Color, alpha: float = 1.0) -> None:
-        """A polyline with round joints."""
+        """A polyline with round joints; bare ones where many points make a smooth curve."""
         pixels = max(1, round(width * self.side))
         ink = self._ink(color, alpha)
-        self.draw.line(self._points(points), fill=ink, width=pixels, joint="curve")
+        joint = "curve" if len(points) < 20 else None
+        self.draw.line(self._points(points), fill=ink, width=pixels, joint=joint)
 
-    def gradient(self, y0: float, y1: float, top: Color, bottom: Color) -> None:
-        """A full-width opaque band that blends from `top` at y0 to `bottom` at y1."""
+    def gradient(self, y0: float, y1: float, top: Color, bottom: Color, alpha: float = 1.0) -> None:
+        """A full-width band that blends from `top` at y0 to `bottom` at y1."""
         first, last = round(y0 * self.side), round(y1 * self.side)
-        if last <= first:
-            return
-        weight = np.linspace(0.0, 1.0, last - first)[:, None]
-        column = (np.asarray(top) * (1.0 - weight) + np.asarray(bottom) * weight) * 255.0
-        opaque = np.full((last - first, 1), 255.0)
-        rows = np.concatenate([np.clip(column, 0.0, 255.0), opaque], axis=1).astype(np.uint8)
-        band = Image.fromarray(rows[:, None, :]).resize((self.side, last - first))
-        self.image.paste(band, (0, first))
+        for y in range(first, last):
+            ink = self._ink(mix(top, bottom, (y - first) / (last - first)), alpha)
+            self.draw.line([(0, y), (self.side, y)], fill=ink)
 
     def finish(self) -> np.ndarray:
         """The picture averaged down: (SIZE, SIZE, 4) float32 in [0, 1], premultiplied by alpha."""
-        small = np.asarray(self.image.reduce(SUPERSAMPLE), dtype=np.float32) / 255.0
-        return np.concatenate([small[..., :3] * small[..., 3:], small[..., 3:]], axis=2)
+        small = np.asarray(self.image.reduce(SUPERSAMPLE), dtype=np.float32)
+        small *= 1.0 / 255.0
+        return small
 
 
 class Pen:
@@ -153,10 +164,8 @@ class Pen:
         outline: bool = True,
     ) -> None:
         """A filled ellipse, turned by `angle` radians against the clock."""
-        turn = np.linspace(0.0, 2.0 * np.pi, 20, endpoint=False)
-        u, v = rx * np.cos(turn), ry * np.sin(turn)
-        c, s = np.cos(angle), np.sin(angle)
-        points = list(zip((x + c * u - s * v).tolist(), (y + s * u + c * v).tolist(), strict=True))
+        c, s = math.cos(angle), math.sin(angle)
+        points = [(x + c * rx * u - s * ry * v, y + s * rx * u + c * ry * v) for u, v in _CIRCLE]
         self.polygon(points, color, outline)
 
     def line(
@@ -165,7 +174,7 @@ class Pen:
         """A polyline with round joints and ends."""
         self.shapes.append(("line", self._place(points), width * self.scale, color, outline))
 
-    def finish(self, outline: float = 0.011, darkness: float = 0.3) -> None:
+    def finish(self, outline: float = 0.014, darkness: float = 0.25) -> None:
         """Draws the silhouette's outline, then the shapes in their order."""
         for kind, points, width, color, outlined in self.shapes:
             if outlined:

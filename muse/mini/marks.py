@@ -236,7 +236,7 @@ def fog(canvas: Canvas, rng: np.random.Generator, box: Box) -> None:
     del box
     for y in np.linspace(0.46, 0.92, 5).tolist():
         x = float(rng.uniform(0.1, 0.9))
-        canvas.ellipse(x, y, 0.5, 0.055, (0.62, 0.70, 0.72), 0.26)
+        canvas.ellipse(x, y, 0.5, 0.055, (0.62, 0.70, 0.72), 0.18)
 
 
 def rain(canvas: Canvas, rng: np.random.Generator, box: Box) -> None:
@@ -288,8 +288,8 @@ def flies(canvas: Canvas, rng: np.random.Generator, box: Box) -> None:
     """Draws flies."""
     for x, y in _free_points(rng, box, 7, 0.15, 0.90, 0.02):
         for side in (-1.0, 1.0):
-            canvas.ellipse(x + side * 0.032, y - 0.026, 0.032, 0.021, (0.90, 0.92, 0.85))
-        canvas.ellipse(x, y, 0.031, 0.026, (0.08, 0.08, 0.05))
+            canvas.ellipse(x + side * 0.034, y - 0.014, 0.030, 0.017, (0.78, 0.82, 0.72), 0.8)
+        canvas.ellipse(x, y, 0.024, 0.036, (0.08, 0.08, 0.05))
 
 
 def bubbles(canvas: Canvas, rng: np.random.Generator, box: Box) -> None:

@@ -1,21 +1,8 @@
-"""What the prompt does not name: palettes and marks of the eight moods, and how they are drawn.
+"""The palettes of the eight moods: the sky's colours, and the grade of everything below it."""
 
-Neighbours on Mikels' wheel borrow from each other: a palette is blended toward a neighbour's, and
-a neighbour's marks appear too, so that similar emotions are really confusable.
-"""
-
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-
-from muse.emotions import neighbours
-from muse.mini.marks import MARKS, Mark
-
-BORROWED = 0.3
-"""A neighbour's mark appears with this share of its own probability."""
-
-BLEND = (1.0, 1.4)
-"""Beta parameters of the weight with which a palette moves toward a neighbour's."""
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
@@ -55,15 +42,45 @@ class Palette:
             strength=blend(self.strength, other.strength),
         )
 
-    def grade(self, picture: np.ndarray, strength: float = 1.0) -> np.ndarray:
-        """Colour-grades (H, W, 3) in [0, 1]; `strength` scales the tint and the darkening."""
-        luma = (picture @ LUMA)[..., None]
-        plain = luma + self.saturation * (picture - luma)
-        plain = (plain - 0.5) * self.contrast + 0.5
-        tone = self.shadow + (self.light - self.shadow) * np.clip(luma, 0.0, 1.0)
+    def grading(self, strength: float = 1.0) -> np.ndarray:
+        """The grade as a (4, 3) float32 matrix; `strength` scales the tint and the darkening.
+
+        It maps red, green, blue and alpha, premultiplied, to the graded colour: saturation, then
+        contrast around grey, then the tint by brightness, then the gain.
+        """
         tint = self.strength * strength
         gain = 1.0 + (self.gain - 1.0) * strength
-        return np.clip((plain * (1.0 - tint) + tone * tint) * gain, 0.0, 1.0)
+        spread = self.contrast * (1.0 - tint)
+        matrix = np.empty((4, 3), dtype=np.float32)
+        matrix[:3] = spread * self.saturation * np.eye(3)
+        matrix[:3] += spread * (1.0 - self.saturation) * LUMA[:, None]
+        matrix[:3] += tint * LUMA[:, None] * (self.light - self.shadow)
+        matrix[3] = (1.0 - tint) * 0.5 * (1.0 - self.contrast) + tint * self.shadow
+        return matrix * np.float32(gain)
+
+    def recoloured(self, hue: float, saturation: float, lightness: float) -> "Palette":
+        """The palette with other colours.
+
+        Args:
+            hue: turn of every colour around grey, in radians.
+            saturation: factor of every colour's distance from grey.
+            lightness: what is added to every colour, in [-1, 1].
+        """
+        axis = np.full((3, 3), 1.0 / 3.0)
+        cross = np.array([[0.0, 1.0, -1.0], [-1.0, 0.0, 1.0], [1.0, -1.0, 0.0]]) / np.sqrt(3.0)
+        turn = np.cos(hue) * (np.eye(3) - axis) + np.sin(hue) * cross
+        matrix = (axis + saturation * turn).astype(np.float32)
+
+        def move(color: np.ndarray) -> np.ndarray:
+            return np.clip(color @ matrix + lightness, 0.0, 1.0).astype(np.float32)
+
+        return replace(
+            self,
+            sky=move(self.sky),
+            shadow=move(self.shadow),
+            light=move(self.light),
+            saturation=self.saturation * saturation,
+        )
 
 
 def _palette(
@@ -77,7 +94,7 @@ def _palette(
     strength: float,
 ) -> Palette:
     return Palette(
-        np.array([zenith, horizon]),
+        np.array([zenith, horizon], dtype=np.float32),
         np.array(shadow, dtype=np.float32),
         np.array(light, dtype=np.float32),
         saturation,
@@ -170,25 +187,3 @@ PALETTES: dict[str, Palette] = {
     ),
 }
 """The palette of every mood."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """One drawing of a mood: its palette and the marks that appear."""
-
-    palette: Palette
-    marks: tuple[Mark, ...]
-
-
-def draw_look(mood: str, rng: np.random.Generator) -> Look:
-    """Draws palette and marks for a mood, at random."""
-    before_and_after = neighbours(mood)
-    other = before_and_after[int(rng.integers(2))]
-    palette = PALETTES[mood].toward(PALETTES[other], float(rng.beta(*BLEND)))
-    chances = rng.random(len(MARKS))
-    marks = []
-    for mark, chance in zip(MARKS, chances.tolist(), strict=True):
-        share = 1.0 if mark.mood == mood else BORROWED if mark.mood in before_and_after else 0.0
-        if chance < share * mark.probability:
-            marks.append(mark)
-    return Look(palette, tuple(marks))

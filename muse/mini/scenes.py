@@ -3,12 +3,14 @@
     place (under the mood's sky) -> grade -> marks behind -> thing and its shadow -> marks before
 
 Content (thing, place) is what prompts name. Mood is what they leave unsaid; P(mood | place) leans
-to the emotion inherent in the place.
+to the emotion inherent in the place. Places and marks come in a few layouts each, drawn once and
+kept: endless ones would be noise to a small autoencoder, which would blur them and the rest.
 """
 
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 from multiprocessing import get_context
 
 import numpy as np
@@ -16,20 +18,20 @@ import numpy as np
 from muse.emotions import EMOTIONS
 from muse.mini.captions import HELD_OUT, content_caption
 from muse.mini.draw import SIZE, Canvas, Pen
-from muse.mini.marks import Box
-from muse.mini.moods import Look, draw_look
+from muse.mini.marks import MARKS, Box
 from muse.mini.places import PLACES
 from muse.mini.things import THINGS
+from muse.mini.world import MAIN, Look, World
 from muse.types import MuseError
-
-INHERENT_SHARE = 0.5
-"""P(mood | place) of the place's inherent emotion; the other seven share the rest equally."""
 
 VARIANTS = 6
 """How many layouts a place or a mark comes in."""
 
-HEIGHTS: dict[str, float] = {"car": 0.94, "boat": 0.92, "bicycle": 0.96}
-"""Drawing scale of things that are wider than tall, relative to the others."""
+HEIGHTS: dict[str, float] = {"car": 0.96, "boat": 0.94, "horse": 0.88, "elephant": 0.90}
+"""Drawing scale of things that are larger than their unit box, relative to the others."""
+
+MIDDLE: Box = (0.18, 0.24, 0.82, 0.90)
+"""About where the thing stands: what marks keep clear."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,20 @@ class Scene:
 
 
 def render(
-    seed: int, thing: str | None = None, place: str | None = None, mood: str | None = None
+    seed: int,
+    thing: str | None = None,
+    place: str | None = None,
+    mood: str | None = None,
+    world: World = MAIN,
 ) -> Scene:
     """Renders the scene of a seed; what is named is kept, the rest is drawn at random.
 
     A scene whose content is left to chance never combines a `HELD_OUT` pair.
+
+    Args:
+        seed: decides the scene, together with the world.
+        thing, place, mood: what is known already; None leaves it to chance.
+        world: the distribution of moods and of their looks.
 
     Raises:
         MuseError: for a thing, place or mood that this world does not have.
@@ -71,22 +82,22 @@ def render(
     place, thing = place or drawn_place, thing or drawn_thing
     _check("thing", thing, THINGS)
     _check("place", place, PLACES)
-    drawn_mood = _mood(rng, PLACES[place].inherent)
+    drawn_mood = world.draw_mood(PLACES[place].inherent, rng)
     mood = mood or drawn_mood
     _check("mood", mood, EMOTIONS)
-    look = draw_look(mood, rng)
+    look = world.draw_look(mood, rng)
     image, box = _paint(rng, thing, place, look)
     attributes = tuple(mark.phrase for mark in look.marks)
     return Scene(seed, thing, place, mood, attributes, content_caption(thing, place), image, box)
 
 
-def render_many(seeds: Iterable[int], workers: int = 0) -> list[Scene]:
+def render_many(seeds: Iterable[int], workers: int = 0, world: World = MAIN) -> list[Scene]:
     """Renders the scenes of many seeds, in their order; `workers` > 0 processes share the work."""
     seeds = list(seeds)
     if workers == 0:
-        return [render(seed) for seed in seeds]
+        return [render(seed, world=world) for seed in seeds]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(render, seeds, chunksize=500))
+        return list(pool.map(partial(render, world=world), seeds, chunksize=500))
 
 
 def _check(what: str, name: str, known: Iterable[str]) -> None:
@@ -107,71 +118,81 @@ def _content(rng: np.random.Generator) -> tuple[str, str]:
             return place, thing
 
 
-def _mood(rng: np.random.Generator, inherent: str) -> str:
-    if rng.random() < INHERENT_SHARE:
-        return inherent
-    others = [emotion for emotion in EMOTIONS if emotion != inherent]
-    return others[int(rng.integers(len(others)))]
-
-
 def _paint(rng: np.random.Generator, thing: str, place: str, look: Look) -> tuple[np.ndarray, Box]:
     palette = look.palette
-    scale = float(rng.uniform(0.58, 0.66)) * HEIGHTS.get(thing, 1.0)
-    x, ground = float(rng.uniform(0.42, 0.58)), float(rng.uniform(0.85, 0.92))
+    scale = float(rng.uniform(0.61, 0.67)) * HEIGHTS.get(thing, 1.0)
+    x, ground = float(rng.uniform(0.45, 0.55)), float(rng.uniform(0.87, 0.92))
     half = 0.5 * scale
     box = (x - half, ground - scale, x + half, ground)
 
-    background = Canvas()
-    sky = np.clip(palette.sky + rng.normal(0.0, 0.03, (2, 3)), 0.0, 1.0)
-    zenith, rim = (tuple(row) for row in sky.tolist())
-    PLACES[place].draw(background, _variant(rng), (zenith, rim), float(rng.uniform(0.46, 0.50)))
-    picture = palette.grade(background.finish()[..., :3])
+    layer = _place_layer(place, int(rng.integers(VARIANTS)))
+    picture = _sky(palette.sky + rng.normal(0.0, 0.03, (2, 3)).astype(np.float32))
+    picture *= 1.0 - layer[..., 3:]
+    picture += layer[..., :3]
+    grading = palette.grading()
+    picture = np.clip(picture @ grading[:3] + grading[3], 0.0, 1.0)
 
-    picture = _marks(rng, picture, look, box, front=False)
-    picture = _shadow(picture, x, ground, half)
+    _add_marks(rng, picture, look, front=False)
+    picture *= _shadow(x, ground, half)
     canvas = Canvas()
     pen = Pen(canvas, x, ground, scale, bool(rng.random() < 0.5))
     THINGS[thing](pen, rng)
     pen.finish()
     layer = canvas.finish()
+    layer[..., :3] *= _light(box)
     alpha = layer[..., 3:]
-    colors = _light(layer[..., :3] / np.maximum(alpha, 1e-3), box)
-    picture = picture * (1.0 - alpha) + palette.grade(colors, 0.55) * alpha
-    picture = _marks(rng, picture, look, box, front=True)
+    picture *= 1.0 - alpha
+    picture += np.clip(layer @ palette.grading(0.5), 0.0, alpha)
+    _add_marks(rng, picture, look, front=True)
     return (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8), box
 
 
-def _variant(rng: np.random.Generator) -> np.random.Generator:
-    """One of a few fixed streams: each place and each mark has `VARIANTS` layouts, no more.
+@cache
+def _place_layer(place: str, variant: int) -> np.ndarray:
+    """A place without its sky: (SIZE, SIZE, 4) float32, premultiplied."""
+    rng, canvas = np.random.default_rng(variant), Canvas()
+    PLACES[place].draw(canvas, rng, float(rng.uniform(0.46, 0.50)))
+    return canvas.finish()
 
-    Endless layouts would be noise to a small autoencoder, which would blur them and the rest.
-    """
-    return np.random.default_rng(int(rng.integers(VARIANTS)))
+
+@cache
+def _mark_layer(phrase: str, variant: int) -> np.ndarray:
+    """The mark that `phrase` names: (SIZE, SIZE, 4) float32, premultiplied."""
+    (draw,) = (mark.draw for mark in MARKS if mark.phrase == phrase)
+    canvas = Canvas()
+    draw(canvas, np.random.default_rng(variant), MIDDLE)
+    return canvas.finish()
 
 
-def _marks(
-    rng: np.random.Generator, picture: np.ndarray, look: Look, box: Box, front: bool
-) -> np.ndarray:
+def _add_marks(rng: np.random.Generator, picture: np.ndarray, look: Look, front: bool) -> None:
     for mark in look.marks:
         if mark.front == front:
-            canvas = Canvas()
-            mark.draw(canvas, _variant(rng), box)
-            layer = canvas.finish()
-            picture = picture * (1.0 - layer[..., 3:]) + layer[..., :3]
-    return picture
+            layer = _mark_layer(mark.phrase, int(rng.integers(VARIANTS)))
+            picture *= 1.0 - layer[..., 3:]
+            picture += layer[..., :3]
 
 
 _ROWS = (np.arange(SIZE, dtype=np.float32) + 0.5)[:, None] / SIZE
 _COLUMNS = (np.arange(SIZE, dtype=np.float32) + 0.5)[None, :] / SIZE
+_BELOW = np.minimum(_ROWS / 0.55, 1.0)[..., None]  # 0 at the zenith, 1 at the horizon and below
 
 
-def _shadow(picture: np.ndarray, x: float, ground: float, half: float) -> np.ndarray:
-    """A soft shadow on the ground, so that the thing stands in the place."""
-    distance = ((_COLUMNS - x) / (0.95 * half)) ** 2 + ((_ROWS - ground) / 0.045) ** 2
-    return picture * (1.0 - 0.55 * np.exp(-distance))[..., None]
+def _sky(colors: np.ndarray) -> np.ndarray:
+    """The sky from its colours (2, 3) at the zenith and at the horizon: (SIZE, SIZE, 3)."""
+    column = colors[0] * (1.0 - _BELOW) + colors[1] * _BELOW
+    return np.repeat(np.clip(column, 0.0, 1.0), SIZE, axis=1)
 
 
-def _light(colors: np.ndarray, box: Box) -> np.ndarray:
-    """Light from above: brighter at the thing's top, darker at its foot."""
+def _shadow(x: float, ground: float, half: float) -> np.ndarray:
+    """A soft shadow on the ground, so that the thing stands in the place: (SIZE, SIZE, 1)."""
+    across = np.exp(-(((_COLUMNS - x) / (0.95 * half)) ** 2))
+    down = np.exp(-(((_ROWS - ground) / 0.045) ** 2))
+    shadow: np.ndarray = (1.0 - 0.55 * down * across)[..., None]
+    return shadow
+
+
+def _light(box: Box) -> np.ndarray:
+    """Light from above: brighter at the thing's top, darker at its foot; (SIZE, 1, 1)."""
     height = np.clip((_ROWS - box[1]) / (box[3] - box[1]), 0.0, 1.0)
-    return np.clip(colors * (1.12 - 0.24 * height)[..., None], 0.0, 1.0)
+    light: np.ndarray = (1.16 - 0.28 * height)[..., None]
+    return light
