@@ -43,6 +43,9 @@ GUIDES = {
     "ConvNet": lambda: guides.ConvNet(width=8),
     "EmoGen": lambda: guides.EmoGen(tiny_clip()),
     "SimEmo": lambda: guides.SimEmo(tiny_clip()),
+    "TimmClassifier": lambda: guides.TimmClassifier(
+        "resnet10t", options={"channels": [8, 8, 16, 16], "stem_width": 8}
+    ),
 }
 SIMILARITIES = {
     "PlaceSimilarity": lambda: backbones.PlaceSimilarity(),

@@ -1,5 +1,29 @@
-"""Where jobs come from."""
+"""Where jobs come from, and pictures with an emotion to train a classifier on."""
 
+from muse.data.captions import FEELINGS, feeling_caption
+from muse.data.emoset import EmoSet, EmoSetPicture
+from muse.data.emotion_pictures import (
+    EmotionBatch,
+    EmotionPicture,
+    EmotionPictureData,
+    EmotionPictures,
+)
+from muse.data.fi import FI
 from muse.data.jobs import Jobs, Twins, plain_twins, read_jobs, write_jobs
 
-__all__ = ["Jobs", "Twins", "plain_twins", "read_jobs", "write_jobs"]
+__all__ = [
+    "FEELINGS",
+    "FI",
+    "EmoSet",
+    "EmoSetPicture",
+    "EmotionBatch",
+    "EmotionPicture",
+    "EmotionPictureData",
+    "EmotionPictures",
+    "Jobs",
+    "Twins",
+    "feeling_caption",
+    "plain_twins",
+    "read_jobs",
+    "write_jobs",
+]

@@ -3,7 +3,18 @@
 from muse.guides.base import Guide
 from muse.guides.convnet import ConvNet
 from muse.guides.emogen import EmoGen
+from muse.guides.saving import save_guide
 from muse.guides.simemo import SimEmo
 from muse.guides.similarity import ClipSimilarity, Similarity
+from muse.guides.timm_classifier import TimmClassifier
 
-__all__ = ["ClipSimilarity", "ConvNet", "EmoGen", "Guide", "SimEmo", "Similarity"]
+__all__ = [
+    "ClipSimilarity",
+    "ConvNet",
+    "EmoGen",
+    "Guide",
+    "SimEmo",
+    "Similarity",
+    "TimmClassifier",
+    "save_guide",
+]

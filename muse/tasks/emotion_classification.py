@@ -1,43 +1,54 @@
 """Training an emotion classifier, any `Guide`."""
 
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torchmetrics.classification import MulticlassAccuracy
+from transformers import CLIPImageProcessor
 
 from muse.clip import Clip
-from muse.emotions import order_of
-from muse.guides import Guide
+from muse.data.emotion_pictures import EmotionBatch
+from muse.emotions import EMOTIONS, order_of
+from muse.guides import Guide, save_guide
 from muse.mini.augment import degrade
-from muse.mini.data import SceneBatch
-from muse.mini.export import save_part, save_state
+from muse.mini.export import save_part
 from muse.mini.schedule import with_one_cycle
 from muse.types import MuseError
 
 
 class EmotionClassification(L.LightningModule):
-    r"""Trains a `Guide` and saves its weights; a CLIP inside stays frozen unless `tower_rate` > 0.
+    r"""Trains a `Guide` and saves the weights that read the validation pictures best.
 
     :math:`L = (1 - w) CE(logits, emotion) + w \, mean(1 - \cos(image, text))`, the second term
     only with `language_weight` w > 0: SimEmo's language-supervised loss (w = 0.3), where the text
     is the batch's caption and holds the emotion's words. It reaches the picture's tower alone, so
-    w > 0 needs `tower_rate` > 0.
+    w > 0 needs `tower_rate` > 0. A CLIP inside stays frozen otherwise.
+
+    Batches are those of `muse.data.EmoSet`, `muse.data.FI` or `muse.mini.SceneData`. Logged are
+    loss and accuracy, and at each validation's end the accuracy of every emotion.
 
     Args:
         guide: the classifier, with random weights or ones to go on from.
         output: the file to save to, ends in .safetensors. A CLIP is left out of it; a trained one
             is saved as a folder beside it, `<name>_clip/`, to be given as the guide's `clip`.
-        learning_rate: peak of the one-cycle schedule (AdamW) for the head, or the whole network.
+        learning_rate: of the head, or of the whole network (AdamW).
         language_weight: w.
         tower_rate: learning rate of the CLIP's visual tower; 0 keeps it frozen.
+        tower_from_epoch: the first epoch, counted from 0, in which the tower learns.
+        halve_every: epochs after which the rates halve, again and again (SimEmo: 6); None lets
+            them rise and fall in one cycle over the run.
         augment: whether to train on slightly damaged pictures (`muse.mini.augment`).
 
     Raises:
         MuseError: for options that contradict each other or the guide.
     """
+
+    best: Tensor
 
     def __init__(
         self,
@@ -46,76 +57,165 @@ class EmotionClassification(L.LightningModule):
         learning_rate: float = 1e-3,
         language_weight: float = 0.0,
         tower_rate: float = 0.0,
+        tower_from_epoch: int = 0,
+        halve_every: int | None = None,
         augment: bool = True,
     ) -> None:
         super().__init__()
-        if not output.endswith(".safetensors"):
-            raise MuseError(f"output={output!r} must end in .safetensors.")
-        clip = getattr(guide, "clip", None)
-        self.clip: Clip | None = clip if isinstance(clip, Clip) else None
-        if (language_weight > 0 or tower_rate > 0) and self.clip is None:
-            raise MuseError(
-                f"{type(guide).__name__} has no CLIP: leave language_weight and tower_rate at 0."
-            )
-        if not 0 <= language_weight < 1 or (language_weight > 0 and tower_rate <= 0):
-            raise MuseError(
-                f"language_weight={language_weight}, tower_rate={tower_rate}: the language term "
-                "lies in [0, 1) and only reaches the visual tower; give tower_rate > 0 with it."
-            )
         self.guide = guide
         self.output = Path(output)
         self.learning_rate, self.tower_rate = learning_rate, tower_rate
-        self.language_weight, self.augment = language_weight, augment
+        self.language_weight, self.tower_from_epoch = language_weight, tower_from_epoch
+        self.halve_every, self.augment = halve_every, augment
+        self._check()
         order_of(guide.labels)  # refuses other classes before any training
         if self.clip is not None:
             self.clip.requires_grad_(False)
-            if tower_rate > 0:
-                self.clip.model.vision_model.requires_grad_(True)
-                self.clip.model.visual_projection.requires_grad_(True)
+        for part in self._tower():
+            part.requires_grad_(True)
+        self.accuracy = MulticlassAccuracy(len(EMOTIONS), average="micro")
+        self.accuracies = MulticlassAccuracy(len(EMOTIONS), average="none")
+        # The best validation accuracy so far; a buffer, so that a resumed run knows it.
+        self.register_buffer("best", torch.tensor(-1.0))
 
-    def _losses(self, batch: SceneBatch, image: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.guide.read(image).float()
+    def _check(self) -> None:
+        name, w = type(self.guide).__name__, self.language_weight
+        if self.output.suffix != ".safetensors":
+            raise MuseError(f"output={str(self.output)!r} must end in .safetensors.")
+        if (w > 0 or self.tower_rate > 0) and self.clip is None:
+            raise MuseError(f"{name} has no CLIP: leave language_weight and tower_rate at 0.")
+        if not 0 <= w < 1 or (w > 0 and self.tower_rate <= 0):
+            raise MuseError(
+                f"language_weight={w}, tower_rate={self.tower_rate}: the language term lies in "
+                "[0, 1) and only reaches the visual tower; give tower_rate > 0 with it."
+            )
+        if self.tower_from_epoch < 0 or (self.tower_from_epoch > 0 and self.tower_rate <= 0):
+            raise MuseError(
+                f"tower_from_epoch={self.tower_from_epoch}, tower_rate={self.tower_rate}: use 0 or "
+                "more, and above 0 only with tower_rate > 0."
+            )
+        if self.halve_every is not None and self.halve_every < 1:
+            raise MuseError(f"halve_every={self.halve_every} is not allowed. Use 1 or more.")
+
+    @property
+    def clip(self) -> Clip | None:
+        """The CLIP inside the guide, if there is one."""
+        clip = getattr(self.guide, "clip", None)
+        return clip if isinstance(clip, Clip) else None
+
+    @property
+    def picture_size(self) -> int:
+        """The side of the pictures that the guide reads: what data modules bring them to."""
+        return int(getattr(self.clip or self.guide, "size", 224))
+
+    def _tower(self) -> list[nn.Module]:
+        """The parts of the CLIP that are trained."""
+        if self.clip is None or self.tower_rate <= 0:
+            return []
+        return [self.clip.model.vision_model, self.clip.model.visual_projection]
+
+    def _losses(self, batch: EmotionBatch, image: Tensor) -> tuple[Tensor, Tensor]:
+        if self.clip is None or self.language_weight == 0:
+            logits = self.guide.read(image).float()
+            return F.cross_entropy(logits, batch["emotion"]), logits
+        # One pass of the tower serves both terms: its features are caught as the guide reads.
+        features: list[Tensor] = []
+        catch = self.clip.model.visual_projection.register_forward_hook(
+            lambda _module, _inputs, output: features.append(output)
+        )
+        with catch:
+            logits = self.guide.read(image).float()
+        text = self.clip.text(batch["caption"])
+        distance = 1.0 - F.cosine_similarity(features[0].float(), text.float()).mean()
         loss = F.cross_entropy(logits, batch["emotion"])
-        if self.language_weight > 0 and self.clip is not None:
-            text = self.clip.text(batch["caption"])
-            distance = 1.0 - F.cosine_similarity(self.clip.image(image), text).mean()
-            loss = (1.0 - self.language_weight) * loss + self.language_weight * distance
-        return loss, (logits.argmax(-1) == batch["emotion"]).float().mean()
+        return (1.0 - self.language_weight) * loss + self.language_weight * distance, logits
 
-    def training_step(self, batch: SceneBatch) -> Tensor:
+    def training_step(self, batch: EmotionBatch) -> Tensor:
         """The loss of one batch."""
         image = degrade(batch["image"]) if self.augment else batch["image"]
-        loss, accuracy = self._losses(batch, image)
+        loss, logits = self._losses(batch, image)
+        accuracy = (logits.argmax(-1) == batch["emotion"]).float().mean()
         self.log_dict({"train/loss": loss, "train/accuracy": accuracy}, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: SceneBatch) -> None:
-        """Logs `val/loss` and `val/accuracy`."""
-        loss, accuracy = self._losses(batch, batch["image"])
-        self.log_dict(
-            {"val/loss": loss, "val/accuracy": accuracy},
-            prog_bar=True,
-            batch_size=len(batch["image"]),
-        )
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Keeps the tower as it is until its first epoch."""
+        # Not by requires_grad: data-parallel training fixes at its start what has gradients.
+        if self.current_epoch < self.tower_from_epoch:
+            for part in self._tower():
+                for parameter in part.parameters():
+                    parameter.grad = None
+
+    def validation_step(self, batch: EmotionBatch) -> None:
+        """Logs `val/loss`, counts what is read right."""
+        loss, logits = self._losses(batch, batch["image"])
+        self.log("val/loss", loss, batch_size=len(logits), sync_dist=True)
+        self.accuracy.update(logits, batch["emotion"])
+        self.accuracies.update(logits, batch["emotion"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs `val/accuracy` and `val/accuracy/<emotion>`; saves the guide if it is the best."""
+        accuracy, accuracies = self.accuracy.compute(), self.accuracies.compute()
+        self.accuracy.reset()
+        self.accuracies.reset()
+        self.log("val/accuracy", accuracy, prog_bar=True)
+        each = {f"val/accuracy/{name}": accuracies[i] for i, name in enumerate(EMOTIONS)}
+        self.log_dict(each)
+        if not self.trainer.sanity_checking and accuracy > self.best:
+            self.best.copy_(accuracy)
+            self._save()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW, one cycle over the run; the visual tower at its own rate."""
-        tower = [p for p in self.clip.parameters() if p.requires_grad] if self.clip else []
+        """AdamW, the visual tower at its own rate; one cycle, or halved every so often."""
         inside = {id(p) for p in self.clip.parameters()} if self.clip else set()
         head = [p for p in self.guide.parameters() if id(p) not in inside]
-        groups = [{"params": head, "lr": self.learning_rate}]
-        if tower:
-            groups.append({"params": tower, "lr": self.tower_rate})
+        groups: list[dict[str, Any]] = [{"params": head, "lr": self.learning_rate}]
+        groups += [{"params": part.parameters(), "lr": self.tower_rate} for part in self._tower()]
         optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
-        return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches)
+        if self.halve_every is None:
+            return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.StepLR(optimizer, self.halve_every, gamma=0.5)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leaves the frozen weights out: gigabytes that the guide brings itself."""
+        for name in self._frozen():
+            del checkpoint["state_dict"][name]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Puts the frozen weights back in, so that everything is still checked."""
+        own = self.state_dict()
+        checkpoint["state_dict"].update({name: own[name] for name in self._frozen()})
+
+    def _frozen(self) -> list[str]:
+        weights = self.named_parameters(remove_duplicate=False)
+        return [name for name, weight in weights if not weight.requires_grad]
 
     def on_fit_end(self) -> None:
-        """Saves the classifier."""
+        """Says how good the saved guide is; without any validation, saves the last one."""
+        if self.best < 0 or not self.output.is_file():
+            self._save()
+        if self.trainer.is_global_zero:
+            quality = f"val/accuracy {self.best:.3f}" if self.best >= 0 else "never validated"
+            print(f"{quality}; saved to {' and '.join(map(str, self._outputs()))}")
+
+    def _outputs(self) -> list[Path]:
+        folder = self.output.with_name(f"{self.output.stem}_clip")
+        return [self.output, folder] if self._tower() else [self.output]
+
+    def _save(self) -> None:
         if not self.trainer.is_global_zero:
             return
-        save_state(self.guide, self.output, tuple(self.guide.labels), without="clip.")
-        if self.tower_rate > 0 and self.clip is not None:
-            folder = self.output.with_name(f"{self.output.stem}_clip")
-            save_part(self.clip.model, folder)
-            if self.clip.tokenizer is not None:
-                self.clip.tokenizer.save_pretrained(folder)
+        save_guide(self.guide, self.output)
+        if self.clip is None or not self._tower():
+            return
+        _, folder = self._outputs()
+        save_part(self.clip.model, folder)
+        if self.clip.tokenizer is not None:
+            self.clip.tokenizer.save_pretrained(folder)
+        CLIPImageProcessor(
+            size={"shortest_edge": self.clip.size},
+            crop_size={"height": self.clip.size, "width": self.clip.size},
+            image_mean=self.clip.mean.flatten().tolist(),
+            image_std=self.clip.std.flatten().tolist(),
+        ).save_pretrained(folder)

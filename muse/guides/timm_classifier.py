@@ -1,0 +1,81 @@
+"""Any timm model as an emotion classifier."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import timm
+from timm.data import create_transform, resolve_model_data_config
+from torch import Tensor, nn
+
+from muse.guides.base import Guide
+from muse.types import MuseError
+from muse.weights import fill, labels_in, load_state
+
+
+class TimmClassifier(Guide):
+    """Any timm model as an emotion classifier, by its name.
+
+    Pictures are brought to the model's own input size, mean and standard deviation by timm's own
+    transform (shortest side, then the centre), on tensors and so with gradients. Unlike timm's
+    evaluation it never zooms in (``crop_pct`` is 1): a guide must see the picture up to its edges.
+
+    Args:
+        model: a name from ``timm.list_models()``, with or without a tag of weights
+            (``resnet50.a1_in1k``); None takes the checkpoint's own, else resnet18.
+        checkpoint: its weights, as `muse fit` saves them or a plain state dict of the timm model.
+        pretrained: start from timm's weights, for training; needs the network once.
+        options: more for ``timm.create_model``, such as ``{"drop_rate": 0.1}``; None takes the
+            checkpoint's own.
+        labels: the class order; None takes the checkpoint's own, else that of `EMOTIONS`.
+
+    Raises:
+        MuseError: an unknown name (the nearest ones are told), options that the model refuses, or
+            a checkpoint that is missing, damaged or of other shapes.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        checkpoint: str | None = None,
+        pretrained: bool = False,
+        options: dict[str, Any] | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        state, saved = load_state(checkpoint) if checkpoint is not None else ({}, {})
+        name = model or saved.get("model", "resnet18")
+        options = json.loads(saved.get("options", "{}")) if options is None else options
+        self.model = _create(name, pretrained and checkpoint is None, options)
+        self.metadata = {"model": name, "options": json.dumps(options)}
+        config = resolve_model_data_config(self.model, options)
+        self.size: int = config["input_size"][-1]
+        self.transform = create_transform(**config | {"crop_pct": 1.0, "crop_mode": "center"})
+        if checkpoint is not None:
+            own = {key.removeprefix("model."): value for key, value in state.items()}
+            fill(self.model, own, checkpoint)
+        self.labels = tuple(labels or labels_in(saved) or self.published_labels)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (B, 8) in the order of `labels`, of pictures (B, 3, H, W) in about [0, 1]."""
+        logits: Tensor = self.model(self.transform(image))
+        return logits
+
+
+def _create(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        hint = f" Did you mean {', '.join(near)}?" if near else ""
+        raise MuseError(f"timm has no model {name!r}.{hint} Give a name from timm.list_models().")
+    try:
+        model: nn.Module = timm.create_model(name, pretrained, num_classes=8, **options)
+    except (TypeError, ValueError, RuntimeError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        needs = " Pretrained weights need the network once." if pretrained else ""
+        raise MuseError(
+            f"timm can't make {name!r} with options {options} ({reason}).{needs}"
+        ) from error
+    return model

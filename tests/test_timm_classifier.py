@@ -1,0 +1,140 @@
+"""timm models as guides: their pictures, their gradients, their checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from muse.emotions import EMOTIONS
+from muse.guides import TimmClassifier, save_guide
+from muse.types import MuseError
+
+ROOT = Path(__file__).parents[1]
+SMALL = {"channels": [8, 8, 16, 16], "stem_width": 8}
+
+
+def small(size: int = 48, **options: object) -> TimmClassifier:
+    """A residual network of a few thousand random weights, in eval mode."""
+    torch.manual_seed(0)
+    overlay = {"input_size": [3, size, size], "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25]}
+    return TimmClassifier(
+        "resnet10t",
+        options={**SMALL, "pretrained_cfg_overlay": overlay},
+        **options,  # type: ignore[arg-type]
+    ).eval()
+
+
+def smooth(height: int, width: int) -> Image.Image:
+    """A picture of low frequencies that stays away from black and white."""
+    coarse = np.random.default_rng(0).integers(40, 215, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def tensor(image: Image.Image) -> Tensor:
+    """As a backbone decodes it, (1, 3, H, W)."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
+
+
+@pytest.mark.parametrize(
+    ("shape", "tolerance"),
+    # At another size timm rounds to bytes after each of two passes: 2 x 0.5 / 255 / 0.2 = 0.02,
+    # and 5 % for Pillow's fixed-point arithmetic.
+    [((48, 48), 1e-3), ((96, 96), 0.021), ((64, 90), 0.021), ((30, 40), 0.021)],
+)
+def test_pictures_are_brought_to_the_model_as_timm_does(
+    shape: tuple[int, int], tolerance: float
+) -> None:
+    guide = small()
+    config = timm.data.resolve_model_data_config(guide.model)
+    assert config["input_size"] == [3, 48, 48]
+    expected = timm.data.create_transform(**config | {"crop_pct": 1.0})(smooth(*shape))
+    found = guide.transform(tensor(smooth(*shape)))[0]
+    assert found.shape == (3, 48, 48)
+    assert (found - expected).abs().max() < tolerance
+    assert guide.size == 48
+    assert torch.equal(guide(tensor(smooth(*shape))), guide.model(found[None]))
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (64, 64), (32, 40)])
+def test_gradients_reach_the_whole_picture(shape: tuple[int, int]) -> None:
+    image = (3 * tensor(smooth(*shape)) - 1).requires_grad_()
+    assert image.min() < 0
+    assert image.max() > 1
+    [slope] = torch.autograd.grad(small()(image).square().sum(), image)
+    assert slope.isfinite().all()
+    left = (shape[1] - shape[0]) // 2
+    reached = slope[0, :, :, left : left + shape[0]].abs().amax(0) > 0
+    assert reached.float().mean() > 0.9
+    for edge in (reached[0], reached[-1], reached[:, 0], reached[:, -1]):
+        assert edge.any()
+
+
+def test_a_saved_guide_says_how_to_make_it_again(tmp_path: Path) -> None:
+    guide, file = small(), tmp_path / "guides" / "timm.safetensors"
+    guide.labels = tuple(reversed(EMOTIONS))
+    save_guide(guide, file)
+    again = TimmClassifier(checkpoint=str(file)).eval()
+    assert again.labels == guide.labels
+    assert again.size == 48
+    image = tensor(smooth(48, 48))
+    assert torch.allclose(again.read(image), guide.read(image), atol=2e-2)
+    assert guide.model.fc.weight.dtype == torch.float32
+    assert list(tmp_path.glob("guides/*")) == [file]
+    with pytest.raises(MuseError, match="does not fit"):
+        TimmClassifier("resnet18", str(file))
+
+
+def test_a_state_dict_of_the_timm_model_will_do(tmp_path: Path) -> None:
+    model = timm.create_model("resnet10t", num_classes=8, **SMALL).eval()
+    for file in ("a.safetensors", "a.pth"):
+        path = tmp_path / file
+        state = model.state_dict()
+        save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
+        guide = TimmClassifier("resnet10t", str(path), options=SMALL).eval()
+        assert torch.equal(guide.model.fc.weight, model.fc.weight)
+        assert guide.labels == EMOTIONS
+
+
+def test_labels_given_go_first(tmp_path: Path) -> None:
+    save_guide(small(), tmp_path / "a.safetensors")
+    labels = tuple(sorted(EMOTIONS))
+    guide = TimmClassifier(checkpoint=str(tmp_path / "a.safetensors"), labels=labels).eval()
+    image = tensor(smooth(48, 48))
+    order = [labels.index(name) for name in EMOTIONS]
+    assert torch.equal(guide.read(image), guide(image)[:, order])
+
+
+def test_transformers_take_their_size_from_the_options() -> None:
+    options = {"img_size": 32, "embed_dim": 24, "depth": 1, "num_heads": 2}
+    guide = TimmClassifier("vit_tiny_patch16_224", options=options)
+    assert guide.size == 32
+    assert guide(torch.rand(2, 3, 40, 40)).shape == (2, 8)
+
+
+def test_mistakes_are_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(MuseError, match=r"no model 'resnet1O'\. Did you mean resnet1") as caught:
+        TimmClassifier("resnet1O")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(MuseError, match="unexpected keyword argument 'widht'"):
+        TimmClassifier("resnet10t", options={"widht": 3})
+    with pytest.raises(MuseError, match=r"\(No pretrained weights exist .* need the network"):
+        TimmClassifier("test_vit4", pretrained=True)
+    with pytest.raises(MuseError, match="No checkpoint at"):
+        TimmClassifier(checkpoint=str(tmp_path / "nowhere.safetensors"))
+
+
+def test_the_recipe_of_muse_minis_is_small(tmp_path: Path) -> None:
+    recipe = yaml.safe_load((ROOT / "configs" / "mini" / "timm.yaml").read_text())
+    guide = TimmClassifier(**recipe["model"]["init_args"]["guide"]["init_args"])
+    assert guide.size == 64
+    assert sum(weight.numel() for weight in guide.parameters()) <= 700_000
+    save_guide(guide, tmp_path / "timm.safetensors")
+    assert (tmp_path / "timm.safetensors").stat().st_size <= 1_400_000
