@@ -98,6 +98,24 @@ def _fit(words: list[str]) -> int:
     return fit(words)
 
 
+def _evaluate(words: list[str]) -> int:
+    from muse.commands.evaluate import evaluate
+
+    return evaluate(words[1:])
+
+
+def _generate(words: list[str]) -> int:
+    from muse.commands.generate import generate
+
+    return generate(words[1:])
+
+
+def _edit(words: list[str]) -> int:
+    from muse.commands.edit import edit
+
+    return edit(words[1:])
+
+
 def _components(words: list[str]) -> int:
     from muse.commands.components import components
 
@@ -105,8 +123,11 @@ def _components(words: list[str]) -> int:
 
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
+    "generate": (_generate, "make a picture from a prompt, with an emotion"),
+    "edit": (_edit, "give a picture another emotion"),
     "fit-free": (_fit_free, "make pictures of jobs with a frozen model, steered at test time"),
     "fit": (_fit, "fit a task: the parts of muse-mini, an emotion classifier"),
+    "evaluate": (_evaluate, "measure the pictures of a finished run"),
     "components": (_components, "list the parts that can be swapped"),
 }
 """Name -> function and one line. Functions import what they need, so that help is instant."""

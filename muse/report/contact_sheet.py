@@ -39,7 +39,7 @@ def contact_sheet(records: Sequence[Record], folder: Path) -> Image.Image | None
     draw = ImageDraw.Draw(sheet)
     for index, row in enumerate(rows):
         top = MARGIN + index * row_height
-        draw.text((MARGIN, top), row[0]["prompt"], fill=INK, font=_font(18))
+        draw.text((MARGIN, top), row[0]["prompt"], fill=INK, font=font(18))
         draw.line((MARGIN, top + 26, width - MARGIN, top + 26), fill=RULE)
         _row(sheet, draw, row, folder, top + HEADER, twins)
     return sheet
@@ -73,19 +73,20 @@ def _row(
         if plain:
             p = row[0]["plain_probabilities"]
             likeliest = strongest(p)
-            _tile(sheet, folder / "plain" / f"{plain}.png", left, top)
-            _caption(draw, left, top, "plain", FAINT, p[likeliest], likeliest)
+            tile(sheet, folder / "plain" / f"{plain}.png", left, top)
+            caption(draw, left, top, "plain", FAINT, p[likeliest], likeliest)
         left += TILE + GAP
     for record in row:
         color = COLORS[strongest(record["target"])]
-        _tile(sheet, folder / "images" / f"{record['id']}.png", left, top)
+        tile(sheet, folder / "images" / f"{record['id']}.png", left, top)
         remark = "never started" if record["start_step"] is None else ""
         value = target_probability(record) or 0.0
-        _caption(draw, left, top, target_text(record["target"]), color, value, remark)
+        caption(draw, left, top, target_text(record["target"]), color, value, remark)
         left += TILE + GAP
 
 
-def _tile(sheet: Image.Image, path: Path, left: int, top: int) -> None:
+def tile(sheet: Image.Image, path: Path, left: int, top: int) -> None:
+    """Paste a picture file onto a sheet, scaled to `TILE` pixels."""
     with Image.open(path) as file:
         picture = file.convert("RGB")
     small = max(picture.size) < TILE
@@ -95,7 +96,7 @@ def _tile(sheet: Image.Image, path: Path, left: int, top: int) -> None:
     sheet.paste(picture.resize(size, filtering), (left, top + TILE - size[1]))
 
 
-def _caption(
+def caption(
     draw: ImageDraw.ImageDraw,
     left: int,
     top: int,
@@ -104,13 +105,17 @@ def _caption(
     value: float,
     remark: str,
 ) -> None:
+    """Write below a tile: a bar as long as `value` in [0, 1], a text, and the per cent after a
+    remark.
+    """
     bar = top + TILE + 3
     draw.rectangle((left, bar, left + TILE - 1, bar + 3), fill=RULE)
     draw.rectangle((left, bar, left + round((TILE - 1) * value), bar + 3), fill=color)
-    draw.text((left, bar + 8), text, fill=color, font=_font(14))
+    draw.text((left, bar + 8), text, fill=color, font=font(14))
     percent = f"{remark} {100 * value:.0f} %".strip()
-    draw.text((left + TILE, bar + 8), percent, fill=FAINT, font=_font(14), anchor="ra")
+    draw.text((left + TILE, bar + 8), percent, fill=FAINT, font=font(14), anchor="ra")
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The sheets' lettering."""
     return ImageFont.load_default(size)

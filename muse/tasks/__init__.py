@@ -1,6 +1,7 @@
 """What Lightning runs: making pictures without fitting, and fitting muse-mini and guides."""
 
 from muse.tasks.autoencoding import AutoEncoding
+from muse.tasks.content_classification import ContentClassification
 from muse.tasks.contrastive import Contrastive
 from muse.tasks.emotion_classification import EmotionClassification
 from muse.tasks.fit_free import FitFree
@@ -9,6 +10,7 @@ from muse.tasks.trainer import MuseTrainer
 
 __all__ = [
     "AutoEncoding",
+    "ContentClassification",
     "Contrastive",
     "EmotionClassification",
     "FitFree",

@@ -1,0 +1,143 @@
+"""`muse evaluate`: measure a finished run."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentError
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+
+import muse.metrics
+from muse.commands.lightning import quiet
+from muse.files import make_folder, replacing, write_text
+from muse.guides import Guide
+from muse.metrics import Evaluation, FinishedRun, Metric
+from muse.registry import unknown
+from muse.report.best_and_worst import best_and_worst
+from muse.report.confusion import confusion
+from muse.report.evaluation import as_csv, as_json, markdown, remarks, tables
+from muse.types import MuseError
+
+MINI = Path(muse.metrics.__file__).parent / "mini.yaml"
+"""The metrics for runs of muse-mini."""
+
+
+def evaluate(words: Sequence[str]) -> int:
+    """Measure a run's folder, print the table and write the reports; the exit code."""
+    quiet()
+    parser = _parser()
+    given = _parse(parser, words)
+    if given.folder is None:
+        raise MuseError("Which run? Give its folder: muse evaluate outputs/quickstart.")
+    run = FinishedRun.open(Path(given.folder))
+    if not given.config and run.of_muse_mini:
+        given = _parse(parser, ["--config", str(MINI), *words])
+    if not given.metrics:
+        raise MuseError(
+            "There are no metrics: the packaged list is for runs of muse-mini. Give a list of your "
+            "own with --config FILE, such as configs/evaluate/mini.yaml."
+        )
+    guided = _guides(run, given.metrics)
+    made = parser.instantiate(given)
+    names = {made.metrics[index].name for index in guided}
+    device = _device(given.device)
+    evaluation = muse.metrics.evaluate(run, made.metrics, names, made.groups, device)
+    folder = Path(given.output_dir) if given.output_dir else run.folder / "evaluation"
+    write(evaluation, folder)
+    console = Console(highlight=False)
+    for table in tables(evaluation):
+        console.print(table)
+    for line in [*remarks(evaluation), f"The report is {folder / 'evaluation.md'}"]:
+        console.print(line, soft_wrap=True, markup=False)
+    return 0
+
+
+def write(evaluation: Evaluation, folder: Path) -> None:
+    """Write evaluation.md, .csv and .json and, where a judge was asked, confusion.png and
+    best_and_worst.png; those of an earlier evaluation go.
+    """
+    make_folder(folder)
+    pictures: dict[str, str] = {}
+    figure, sheet = confusion(evaluation), best_and_worst(evaluation)
+    for name in ("confusion.png", "best_and_worst.png"):
+        (folder / name).unlink(missing_ok=True)
+    if figure is not None:
+        with replacing(folder / "confusion.png") as temporary:
+            figure.savefig(temporary, dpi=150)
+        pictures["What the judges read"] = "confusion.png"
+    if sheet is not None:
+        with replacing(folder / "best_and_worst.png") as temporary:
+            sheet.save(temporary)
+        pictures["Best and worst"] = "best_and_worst.png"
+    write_text(folder / "evaluation.csv", as_csv(evaluation))
+    write_text(folder / "evaluation.json", as_json(evaluation))
+    write_text(folder / "evaluation.md", markdown(evaluation, pictures))
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="muse evaluate",
+        usage="muse evaluate DIR [--config FILE] [options]",
+        description="Measure the pictures of a finished run.",
+        exit_on_error=False,
+    )
+    parser.add_argument("folder", nargs="?", type=str, help="the folder that the run wrote")
+    parser.add_argument(
+        "--config", action="config", help="the metrics; runs of muse-mini have a list of their own"
+    )
+    parser.add_argument(
+        "--metrics",
+        type=list[Metric],
+        default=[],
+        help="what to measure, by class path; --metrics+ my_file.Mine adds one",
+    )
+    parser.add_argument(
+        "--groups",
+        type=Callable[[str], str],
+        default=None,
+        help="import path of a function: prompt -> the group to report it with, '' for none",
+    )
+    parser.add_argument(
+        "--output_dir", type=str | None, default=None, help="(default: DIR/evaluation)"
+    )
+    parser.add_argument("--device", type=str, default="cpu", help="where to compute, such as cuda")
+    return parser
+
+
+def _parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
+    """Parse; what jsonargparse says about the parts of a list is told in muse's words."""
+    try:
+        return parser.parse_args(list(words))
+    except ArgumentError as error:
+        told = str(error.message)
+        name = re.search(r"dot import path string: ([\w.]+)", told)
+        missing = re.search(r"arguments are required: (\S+)", told)
+        if name:
+            raise MuseError(unknown(Guide if 'key "judge"' in told else Metric, name[1])) from None
+        if missing:
+            raise MuseError(
+                f"A metric lacks {missing[1]!r}. Give it under init_args in a --config FILE, as in "
+                "configs/evaluate/mini.yaml."
+            ) from None
+        raise
+
+
+def _guides(run: FinishedRun, metrics: Sequence[Namespace]) -> list[int]:
+    """Which of the metrics hold the judge that guided the run."""
+    settings: list[dict[str, Any]] = [metric.as_dict() for metric in metrics]
+    judges = [given.get("init_args", {}).get("judge") for given in settings]
+    return [i for i, judge in enumerate(judges) if judge and run.guided_by(judge)]
+
+
+def _device(name: str) -> str:
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise MuseError(f"--device {name!r} can't be used ({reason}). cpu always can.") from None
+    return name

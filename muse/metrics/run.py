@@ -1,0 +1,148 @@
+"""A finished run, as metrics read it: its records, its pictures, its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from torch import Tensor
+
+from muse.guides import Guide
+from muse.pictures import open_picture
+from muse.records import Record, read_records
+from muse.registry import resolve
+from muse.types import MuseError
+from muse.weights import locate
+
+Arm = Literal["plain", "steered"]
+
+ARMS: tuple[Arm, Arm] = ("plain", "steered")
+"""What is compared: the pictures of the plain model, and those that muse steered."""
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """What a run left in its folder (see `muse.tasks.run_folder.RunFolder`).
+
+    Attributes:
+        folder: the folder.
+        records: of the pictures that were made; there is at least one.
+        failed: how many jobs failed.
+        config: the resolved configuration, empty where the run had none (one from Python).
+    """
+
+    folder: Path
+    records: list[Record]
+    failed: int
+    config: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path) -> FinishedRun:
+        """Read the records in a folder.
+
+        Raises:
+            MuseError: no such folder, no picture in it, records that can't be read or are newer
+                than this muse, or pictures that are no pictures.
+        """
+        if not folder.is_dir():
+            raise MuseError(
+                f"There is no folder {str(folder)!r}. Give the one that muse fit-free wrote."
+            )
+        records = read_records(folder)
+        done = [record for record in records if record["status"] == "done" and record["target"]]
+        if not done:
+            found = f"{len(records)} records, none of a finished picture" if records else "none"
+            raise MuseError(
+                f"No records of pictures in {str(folder / 'records')!r} (found {found}). Give the "
+                "--output_dir of a run of muse fit-free."
+            )
+        if any("point" in record for record in done):
+            raise MuseError(
+                f"The pictures in {str(folder)!r} are drawings of the toy's points, which no "
+                "metric reads. Evaluate a run of a backbone with pictures."
+            )
+        file = folder / "config.yaml"
+        config = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        return cls(folder, done, len(records) - len(done), config)
+
+    def path(self, record: Record, arm: Arm) -> Path | None:
+        """Where a record's picture lies; None for a plain one that was never made."""
+        if arm == "steered":
+            return self.folder / "images" / f"{record['id']}.png"
+        return self.folder / "plain" / f"{record['plain']}.png" if record["plain"] else None
+
+    def check_pictures(self, sources: bool) -> None:
+        """Refuse a run whose pictures are not all there.
+
+        Args:
+            sources: whether the pictures that were edited are needed too.
+
+        Raises:
+            MuseError: some are missing; says how many, and names the first.
+        """
+        wanted = [self.path(record, arm) for record in self.records for arm in ARMS]
+        if sources:
+            wanted += [Path(record["image"]) for record in self.records if record["image"]]
+        paths = list(dict.fromkeys(path for path in wanted if path is not None))
+        missing = [str(path) for path in paths if not path.is_file()]
+        if missing:
+            names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+            raise MuseError(
+                f"{len(missing)} of {len(paths)} pictures are missing: {names}. Put them back, or "
+                "make the run again."
+            )
+
+    @property
+    def of_muse_mini(self) -> bool:
+        """Whether muse-mini made the pictures."""
+        backbone = self._part("backbone")
+        name = backbone.get("init_args", {}).get("pretrained")
+        return _file(name) == _file("muse-mini")
+
+    def guided_by(self, judge: Mapping[str, Any]) -> bool:
+        """Whether this judge also guided the run: the same class with the same checkpoint.
+
+        Args:
+            judge: its configuration, ``class_path`` and ``init_args``.
+        """
+        pair = [
+            (_class(part), _file(part.get("init_args", {}).get("checkpoint")))
+            for part in (self._part("guide"), judge)
+            if part.get("class_path")
+        ]
+        return len(pair) == 2 and pair[0] == pair[1]
+
+    def _part(self, name: str) -> dict[str, Any]:
+        part = (self.config.get("model") or {}).get(name)
+        return part if isinstance(part, dict) else {}
+
+
+def load(path: Path, size: Sequence[int] | None = None) -> Tensor:
+    """A picture file, (3, H, W) in [0, 1]: in its own size, or made to fit (H, W).
+
+    Raises:
+        MuseError: a file that is no picture, or a damaged one.
+    """
+    picture = open_picture(path)
+    height, width = size or (picture.image.height, picture.image.width)
+    return picture.fitted((height, width))[0]
+
+
+def _class(part: Mapping[str, Any]) -> type | str:
+    name = str(part["class_path"])
+    try:
+        return resolve(Guide, name)  # type: ignore[type-abstract]
+    except MuseError:  # a class of the user's own that isn't there any more
+        return name
+
+
+def _file(name: str | None) -> Path | None:
+    if name is None:
+        return None
+    try:
+        return Path(locate(name)).resolve()
+    except MuseError:  # packaged once, and no more
+        return Path(name)

@@ -1,0 +1,170 @@
+"""What `muse evaluate` found, as Markdown, CSV, JSON and a table for the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.table import Table
+
+from muse.emotions import EMOTIONS
+from muse.metrics.bootstrap import RESAMPLES, SEED, Estimate
+from muse.metrics.evaluation import Evaluation, Measured
+from muse.report.confusion import confusion_counts
+
+HEADINGS = {"plain": "plain", "steered": "steered", "ratio": "steered / plain"}
+
+
+def cell(estimate: Estimate | None, show: str) -> str:
+    """``95.0% [92.1, 97.5]``; without the interval where there is none."""
+    if estimate is None or not math.isfinite(estimate.mean):
+        return "-"
+    mean, low, high = (f"{x:{show}}" for x in (estimate.mean, estimate.low, estimate.high))
+    if not math.isfinite(estimate.low):
+        return mean
+    return f"{mean} [{low.rstrip('%')}, {high.rstrip('%')}]"
+
+
+def cells(evaluation: Evaluation, measured: Measured, rows: Sequence[int]) -> list[str]:
+    """Plain, steered and their ratio, of some records."""
+    found = evaluation.summary(measured, rows)
+    shows = {name: ".1%" if name == "ratio" else measured.metric.show for name in HEADINGS}
+    return [cell(found.get(name), show) for name, show in shows.items()]
+
+
+def tables(evaluation: Evaluation) -> list[Table]:
+    """For the terminal: every metric over all pictures, and over each group."""
+    parts = evaluation.parts()
+    found = []
+    for name, rows in {**parts["overall"], **parts["groups"]}.items():
+        table = Table(title=f"{name}: {len(rows)} pictures", title_justify="left", box=SIMPLE)
+        table.title_style = "bold"
+        table.add_column("metric", style="cyan", no_wrap=True)
+        for heading in HEADINGS.values():
+            table.add_column(heading, justify="right")
+        for measured in evaluation.measured:
+            table.add_row(measured.title, *cells(evaluation, measured, rows))
+        found.append(table)
+    return found
+
+
+def remarks(evaluation: Evaluation) -> list[str]:
+    """What a reader of the tables must know."""
+    run, lines = evaluation.run, []
+    prompts = len({record["prompt"] for record in run.records})
+    lines.append(f"{len(run.records)} pictures of {prompts} prompts.")
+    if run.failed:
+        lines.append(f"{run.failed} jobs failed and are left out.")
+    lines.append(f"In brackets: 95 % intervals, {RESAMPLES:,} bootstrap samples of whole prompts.")
+    if any("plain" in measured.values for measured in evaluation.measured):
+        lines.append("A plain picture counts once for every job that it stands for.")
+    if any(measured.guided for measured in evaluation.measured):
+        lines.append("* also guided this run: it measures what steering aimed at.")
+    if not run.config and any(measured.readings for measured in evaluation.measured):
+        lines.append("The run has no config.yaml, so no judge could be known as its guide.")
+    if evaluation.idle:
+        lines.append(f"These apply to none of the pictures: {', '.join(evaluation.idle)}.")
+    return lines
+
+
+def markdown(evaluation: Evaluation, pictures: Mapping[str, str]) -> str:
+    """The whole report; `pictures` are title -> file, relative to it."""
+    parts = evaluation.parts()
+    lines = [f"# Evaluation of {evaluation.run.folder.resolve().name}", ""]
+    lines += [f"- {line}" for line in remarks(evaluation)]
+    lines += ["", *_head("metric")]
+    for measured in evaluation.measured:
+        lines.append(_line(measured.title, cells(evaluation, measured, parts["overall"]["all"])))
+    for measured in evaluation.measured:
+        lines += ["", f"## {measured.title}", "", *_head("pictures")]
+        for part in parts.values():
+            for name, rows in part.items():
+                found = cells(evaluation, measured, rows)
+                lines.append(_line(f"{name} ({len(rows)})", found))
+    for title, name in pictures.items():
+        lines += ["", f"## {title}", "", f"![{title}]({name})"]
+    return "\n".join(lines) + "\n"
+
+
+def _head(first: str) -> list[str]:
+    return [_line(first, list(HEADINGS.values())), "|---|---|---|---|"]
+
+
+def _line(first: str, rest: Sequence[str]) -> str:
+    return "| " + " | ".join(text.replace("|", "\\|") for text in (first, *rest)) + " |"
+
+
+def as_csv(evaluation: Evaluation) -> str:
+    """One line for each record and arm: every metric's value and, of a judge, the emotion read
+    and the probability of the target.
+    """
+    text = io.StringIO()
+    columns = ["id", "arm", "prompt", "target", "group"]
+    for measured in evaluation.measured:
+        name = measured.metric.name
+        columns += [name, f"{name}: read", f"{name}: p_target"][: 3 if measured.readings else 1]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    arms = evaluation.measured[0].values if evaluation.measured else ()
+    for index, record in enumerate(evaluation.run.records):
+        about = [record["prompt"], evaluation.targets[index], evaluation.groups[index]]
+        for arm in arms:
+            if evaluation.run.path(record, arm) is not None:
+                line = [record["id"], arm, *about]
+                for measured in evaluation.measured:
+                    line += _values(measured, arm, index, record["target"])
+                writer.writerow(line)
+    return text.getvalue()
+
+
+def _values(measured: Measured, arm: Any, index: int, target: Mapping[str, float]) -> list[str]:
+    value = measured.values[arm][index]
+    line = [f"{value:.6g}" if math.isfinite(value) else ""]
+    if measured.readings:
+        reading = dict(zip(EMOTIONS, measured.readings[arm][index].tolist(), strict=True))
+        line += [max(reading, key=lambda name: reading[name])]
+        line += [f"{sum(reading[name] for name in target):.4f}"]
+    return line
+
+
+def as_json(evaluation: Evaluation) -> str:
+    """The means and intervals of everything, and the judges' confusion counts (schema 1)."""
+    run = evaluation.run
+    found = {
+        "schema": 1,
+        "run": str(run.folder.resolve()),
+        "config_digest": run.records[0]["config_digest"],
+        "pictures": len(run.records),
+        "failed": run.failed,
+        "bootstrap": {"over": "prompts", "resamples": RESAMPLES, "seed": SEED, "level": 0.95},
+        "not_applicable": evaluation.idle,
+        "metrics": [_metric(evaluation, measured) for measured in evaluation.measured],
+    }
+    return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _metric(evaluation: Evaluation, measured: Measured) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": measured.metric.name, "guided": measured.guided}
+    for kind, part in evaluation.parts().items():
+        found[kind] = {
+            name: {
+                arm: _estimate(estimate)
+                for arm, estimate in evaluation.summary(measured, rows).items()
+            }
+            for name, rows in part.items()
+        }
+    found["overall"] = found["overall"]["all"]
+    if measured.readings:
+        found["confusion"] = confusion_counts(evaluation, measured)
+    return found
+
+
+def _estimate(estimate: Estimate) -> dict[str, float | int | None]:
+    values = asdict(estimate).items()
+    return {key: value if math.isfinite(value) else None for key, value in values}

@@ -1,0 +1,370 @@
+"""`muse evaluate` on run folders made by hand, with values computed by hand."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from muse.cli import main
+from muse.commands import evaluate as command
+from muse.emotions import EMOTIONS, WHEEL
+from muse.records import write_record
+from tests.test_report import record
+
+ROOT = Path(__file__).parent.parent
+DOCS = (ROOT / "docs" / "evaluate.md").read_text()
+JUDGE = """
+import torch
+from muse.guides import Guide
+
+class ByColour(Guide):
+    '''The emotion whose number, in sixteenths, the picture's red is nearest to.'''
+
+    def __init__(self, checkpoint: str | None = None) -> None:
+        super().__init__()
+
+    def forward(self, image):
+        red = (16 * image.mean((2, 3))[:, 0]).round().long().clamp(0, 7)
+        return 3.0 * torch.nn.functional.one_hot(red, 8)
+"""
+METRICS = """
+from muse.metrics import Metric
+
+class Few(Metric):
+    '''One value too few.'''
+    name = "few"
+
+    def measure(self, pictures):
+        return [0.5] * (len(pictures) - 1)
+
+def last_word(prompt: str) -> str:
+    return prompt.split()[-1] if "dog" not in prompt else ""
+"""
+
+
+def paint(path: Path, emotion: str, size: int = 16) -> None:
+    """A picture that the judge reads as this emotion."""
+    path.parent.mkdir(exist_ok=True)
+    red = round(255 * EMOTIONS.index(emotion) / 16)
+    Image.new("RGB", (size, size), (red, 0, 0)).save(path)
+
+
+def judge(name: str, checkpoint: str | None = None) -> dict[str, Any]:
+    args = {} if checkpoint is None else {"checkpoint": checkpoint}
+    part = {"class_path": "my_judges.ByColour", "init_args": args}
+    return {"class_path": "EmotionAccuracy", "init_args": {"name": name, "judge": part}}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two prompts x eight emotions in a folder beside the judge's file, which it is run from.
+
+    The plain dog is contented, the plain cat angry. Of the steered dogs all are as wanted; of the
+    cats all but sadness, which is still angry. One more job failed.
+    """
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_judges.py").write_text(JUDGE)
+    (tmp_path / "my_parts.py").write_text(METRICS)
+    (tmp_path / "guide.pth").write_bytes(b"")
+    folder = tmp_path / "run"
+    (folder / "records").mkdir(parents=True)
+    for animal, plain in (("dog", "contentment"), ("cat", "anger")):
+        paint(folder / "plain" / f"plain-{animal}.png", plain)
+        for emotion in EMOTIONS:
+            name = f"{animal}-{emotion}"
+            shown = "anger" if name == "cat-sadness" else emotion
+            paint(folder / "images" / f"{name}.png", shown)
+            twin = {"prompt": f"a {animal}", "plain": f"plain-{animal}"}
+            write_record(folder, record(name, emotion, **twin))
+    write_record(folder, record("gone", status="failed", reason="no memory"))
+    model = {
+        "guide": {"class_path": "my_judges.ByColour", "init_args": {"checkpoint": "guide.pth"}}
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump({"model": model}))
+    metrics = [judge("guide", str(tmp_path / "guide.pth")), judge("other")]
+    (tmp_path / "metrics.yaml").write_text(yaml.safe_dump({"metrics": metrics}))
+    return folder
+
+
+def evaluate(*words: str) -> int:
+    return main(["evaluate", "run", *words])
+
+
+def report(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "evaluation" / "evaluation.json").read_text())
+    return found
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a mistake was told in, below a bar where measuring had begun."""
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("muse: ")]
+    assert len(told) == 1, told
+    return told[0]
+
+
+def test_accuracies_by_hand(run: Path) -> None:
+    assert evaluate("--config", "metrics.yaml") == 0
+    found = report(run)
+    assert (found["pictures"], found["failed"]) == (16, 1)
+    for metric in found["metrics"]:
+        plain, steered = metric["overall"]["plain"], metric["overall"]["steered"]
+        assert plain == {"mean": 0.125, "low": 0.125, "high": 0.125, "count": 16}
+        # a dog gives 8 of 8, a cat 7 of 8; both prompts drawn: 1, 15/16 or 7/8
+        assert steered == {"mean": 15 / 16, "low": 7 / 8, "high": 1.0, "count": 16}
+        assert metric["emotions"]["sadness"]["steered"]["mean"] == 0.5
+        assert metric["emotions"]["anger"]["plain"]["mean"] == 0.5
+        assert metric["emotions"]["awe"]["plain"]["mean"] == 0.0
+        assert list(metric["emotions"]) == list(WHEEL)
+        assert metric["groups"] == {}
+        assert metric["confusion"]["sadness"]["anger"] == 1
+        assert metric["confusion"]["awe"] == {name: 2 * (name == "awe") for name in WHEEL}
+        assert metric["confusion"]["plain"]["contentment"] == 8
+        assert metric["confusion"]["plain"]["anger"] == 8
+
+
+def test_the_judge_that_guided_is_starred(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same class with the same file, however its path is written."""
+    assert evaluate("--config", "metrics.yaml") == 0
+    assert [metric["guided"] for metric in report(run)["metrics"]] == [True, False]
+    text = (run / "evaluation" / "evaluation.md").read_text()
+    assert "| guide * | 12.5% [12.5, 12.5] | 93.8% [87.5, 100.0] | - |" in text
+    assert "| other | 12.5% [12.5, 12.5] |" in text
+    assert "1 jobs failed" in text
+    assert "* also guided this run" in capsys.readouterr().out
+    (run / "config.yaml").unlink()
+    assert evaluate("--config", "metrics.yaml") == 0
+    assert [metric["guided"] for metric in report(run)["metrics"]] == [False, False]
+    assert "no config.yaml" in capsys.readouterr().out
+
+
+def test_every_value_is_in_the_table(run: Path) -> None:
+    assert evaluate("--config", "metrics.yaml", "--groups", "my_parts.last_word") == 0
+    lines = (run / "evaluation" / "evaluation.csv").read_text().splitlines()
+    rows = {(row["id"], row["arm"]): row for row in csv.DictReader(lines)}
+    assert len(rows) == 32
+    sad = rows["cat-sadness", "steered"]
+    assert (sad["prompt"], sad["target"], sad["group"]) == ("a cat", "sadness", "cat")
+    assert (sad["other"], sad["other: read"]) == ("0", "anger")
+    # one logit at 3, seven at 0: the seven share what e^3 leaves
+    assert float(sad["other: p_target"]) == pytest.approx(1 / (20.0855 + 7), abs=1e-4)
+    assert rows["dog-sadness", "plain"]["other: read"] == "contentment"
+    assert rows["dog-sadness", "steered"]["other"] == "1"
+    metric = report(run)["metrics"][1]
+    assert metric["groups"]["cat"]["steered"] == {
+        "mean": 7 / 8,
+        "low": None,
+        "high": None,
+        "count": 8,
+    }  # fmt: skip
+    assert set(metric["groups"]) == {"cat"}
+
+
+def test_pictures_of_the_report(run: Path) -> None:
+    assert evaluate("--config", "metrics.yaml") == 0
+    names = {path.name for path in (run / "evaluation").iterdir()}
+    tables = {"evaluation.md", "evaluation.csv", "evaluation.json"}
+    assert names == tables | {"confusion.png", "best_and_worst.png"}
+    with Image.open(run / "evaluation" / "confusion.png") as confusion:
+        assert confusion.width > confusion.height > 200
+    with Image.open(run / "evaluation" / "best_and_worst.png") as sheet:
+        # the worst of sixteen: the cat that was to be sad and is angry, the last of its band
+        columns = (sheet.width - 2 * 28 + 14) // (168 + 14)
+        top = 28 + sheet.height // 2 - 28 + 36 + 34
+        assert columns == 6
+        red = round(255 * EMOTIONS.index("anger") / 16)
+        assert sheet.convert("RGB").getpixel((28 + 80, top + 80)) == (red, 0, 0)
+    assert evaluate("--metrics", "[PSNR]") == 0
+    assert {path.name for path in (run / "evaluation").iterdir()} == tables
+
+
+def test_a_mixture_is_a_kind_of_its_own(run: Path) -> None:
+    both = {"target": {"awe": 0.7, "fear": 0.3}, "plain": None}
+    for shown in ("awe", "fear", "anger"):
+        paint(run / "images" / f"mix-{shown}.png", shown)
+        write_record(run, {**record(f"mix-{shown}"), **both})
+    assert evaluate("--config", "metrics.yaml") == 0
+    metric = report(run)["metrics"][0]
+    assert list(metric["emotions"])[-1] == "awe:0.7,fear:0.3"
+    assert metric["emotions"]["awe:0.7,fear:0.3"]["steered"]["mean"] == pytest.approx(2 / 3)
+    assert metric["emotions"]["awe:0.7,fear:0.3"]["plain"] == {
+        "mean": None, "low": None, "high": None, "count": 0,
+    }  # fmt: skip
+    assert metric["confusion"]["awe:0.7,fear:0.3"]["anger"] == 1
+    assert metric["overall"]["plain"]["mean"] == 0.125
+
+
+def test_edits_are_compared_with_their_source(run: Path, capsys: Any) -> None:
+    for path in (run / "records").iterdir():
+        path.unlink()
+    source = Path("source.png").resolve()
+    Image.new("RGB", (32, 32), (0, 0, 0)).save(source)
+    Image.new("RGB", (16, 16), (0, 0, 255)).save(run / "images" / "blue.png")
+    Image.new("RGB", (16, 16), (0, 0, 0)).save(run / "plain" / "black.png")
+    write_record(run, record("blue", image=str(source), plain="black"))
+    assert evaluate("--metrics", "[PSNR]") == 0
+    [psnr] = report(run)["metrics"]
+    assert psnr["overall"]["steered"]["mean"] == pytest.approx(4.7712, abs=1e-3)  # MSE = 1/3
+    assert psnr["overall"]["plain"]["mean"] == 100.0
+    source.unlink()
+    assert evaluate("--metrics", "[PSNR]") == 2
+    assert "1 of 3 pictures are missing:" in one_line(capsys)
+    assert evaluate("--config", "metrics.yaml") == 0  # needs no source
+
+
+def test_metrics_that_apply_nowhere_are_named(run: Path, capsys: Any) -> None:
+    assert evaluate("--config", "metrics.yaml", "--metrics+", "PSNR") == 0
+    assert "These apply to none of the pictures: PSNR." in capsys.readouterr().out
+    assert [metric["name"] for metric in report(run)["metrics"]] == ["guide", "other"]
+    assert report(run)["not_applicable"] == ["PSNR"]
+
+
+def test_a_run_without_plain_twins(run: Path) -> None:
+    for path in (run / "records").glob("*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "plain": None}))
+    assert evaluate("--config", "metrics.yaml") == 0
+    metric = report(run)["metrics"][0]
+    assert set(metric["overall"]) == {"steered"}
+    assert "plain" not in metric["confusion"]
+    text = (run / "evaluation" / "evaluation.md").read_text()
+    assert "| guide * | - | 93.8%" in text
+    assert "plain picture counts" not in text
+    assert (run / "evaluation" / "evaluation.csv").read_text().count("\n") == 17
+
+
+def test_more_pictures_than_fit_at_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert evaluate("--config", "metrics.yaml") == 0
+    whole = report(run)
+    monkeypatch.setattr("muse.metrics.evaluation.CHUNK", 3)
+    assert evaluate("--config", "metrics.yaml") == 0
+    assert report(run) == whole
+
+
+def test_runs_of_muse_mini_have_a_list(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "MINI", Path("metrics.yaml").resolve())
+    assert evaluate() == 2
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    part = {
+        "class_path": "muse.backbones.StableDiffusion",
+        "init_args": {"pretrained": "muse-mini"},
+    }
+    config["model"]["backbone"] = part
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    assert evaluate("--output_dir", "elsewhere") == 0
+    found = json.loads(Path("elsewhere/evaluation.json").read_text())
+    assert [metric["name"] for metric in found["metrics"]] == ["guide", "other"]
+    assert not (run / "evaluation").exists()
+    assert evaluate("--metrics", "[PSNR]") == 0
+    assert report(run)["metrics"] == []
+    part["init_args"]["pretrained"] = "another/model"
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    assert evaluate() == 2
+
+
+def test_the_packaged_list_parses() -> None:
+    """Every class, option and checkpoint of it is known (their weights may still be trained)."""
+    given = command._parser().parse_args(["run", "--config", str(command.MINI)])
+    names = [metric.init_args.get("name") for metric in given.metrics]
+    assert names[:7] == ["Emo-A", "Emo-B", "Emo-C", "timm", "judge", None, None]
+    text = command.MINI.read_text()
+    assert set(re.findall(r"muse-mini/([\w/]+)\.safetensors", text)) == {
+        "guides/simemo", "guides/emogen", "guides/simemo_fi", "guides/timm", "judge", "content",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["evaluate"], "Which run? Give its folder"),
+        (["evaluate", "nowhere"], "There is no folder 'nowhere'"),
+        (["evaluate", "."], "No records of pictures in 'records' (found none)"),
+        (["evaluate", "run"], "There are no metrics"),
+        (["evaluate", "run", "--metrics", "[]"], "There are no metrics"),
+        (["evaluate", "run", "--metrics", "[PSMR]"], "Unknown Metric 'PSMR'. Did you mean 'PSNR'?"),
+        (["evaluate", "run", "--metrics", "[my_parts.Nope]"], "has no attribute 'Nope'"),
+        (["evaluate", "run", "--metrics", "[ClipScore]"], "A metric lacks 'clip'"),
+        (["evaluate", "run", "--metrics", "[PSNR, PSNR]"], "Two metrics are called 'PSNR'"),
+        (["evaluate", "run", "--metrics", "[my_parts.Few]"], "'few' gave 15 values for 16 pict"),
+        (["evaluate", "run", "--metrics", "[PSNR]", "--device", "abacus"], "--device 'abacus'"),
+        (["evaluate", "run", "--metrics", "[PSNR]", "--groups", "nowhere.f"], "Option --groups"),
+        (["evaluate", "run", "--metrics", "[PSNR]", "--output_dir", "/proc/no"], "Can't write to"),
+        (["evaluate", "run", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["evaluate", "run", "--nothing", "3"], "--nothing"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_in_one_line(
+    run: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    assert main(words) == 2
+    assert told in one_line(capsys)
+    assert not (run / "evaluation").exists()
+
+
+def test_an_unknown_judge_is_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metric = judge("x")
+    metric["init_args"]["judge"]["class_path"] = "SimEmoo"
+    Path("bad.yaml").write_text(yaml.safe_dump({"metrics": [metric]}))
+    assert evaluate("--config", "bad.yaml") == 2
+    assert "Unknown Guide 'SimEmoo'. Did you mean 'SimEmo'?" in one_line(capsys)
+
+
+def test_folders_that_cannot_be_measured(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "images" / "dog-awe.png").unlink()
+    (run / "plain" / "plain-cat.png").unlink()
+    assert evaluate("--config", "metrics.yaml") == 2
+    line = one_line(capsys)
+    assert "2 of 18 pictures are missing: " in line
+    assert "dog-awe.png" in line
+    assert "plain-cat.png" in line
+    paint(run / "plain" / "plain-cat.png", "anger")
+    (run / "images" / "dog-awe.png").write_bytes(b"no picture")
+    assert evaluate("--config", "metrics.yaml") == 2
+    assert "dog-awe.png' can't be read" in one_line(capsys)
+    path = run / "records" / "dog-awe.json"
+    good = path.read_text()
+    path.write_text(json.dumps({**json.loads(good), "schema": 2}))
+    assert evaluate("--config", "metrics.yaml") == 2
+    assert "is of schema 2" in one_line(capsys)
+    path.write_text(json.dumps({**json.loads(good), "point": [0.0, 1.0]}))
+    assert evaluate("--config", "metrics.yaml") == 2
+    assert "drawings of the toy's points" in one_line(capsys)
+    for other in (run / "records").glob("*-*.json"):
+        other.unlink()
+    assert evaluate("--config", "metrics.yaml") == 2
+    assert "(found 1 records, none of a finished picture)" in one_line(capsys)
+
+
+def test_a_metric_of_ones_own_as_the_docs_show_it(run: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", DOCS, flags=re.DOTALL)
+    Path("my_metrics.py").write_text(blocks[0])
+    assert "--metrics+ my_metrics.Darkness" in DOCS
+    words = ["--config", "metrics.yaml", "--metrics+", "my_metrics.Darkness"]
+    assert evaluate(*words) == 0
+    darkness = report(run)["metrics"][2]
+    # red is 0, 16, ... 112 of 255 in a third of the channels; the plain ones are at 32 and 64
+    reds = [round(255 * i / 16) / 765 for i in range(8)]
+    plain = 1 - (reds[2] + reds[4]) / 2
+    steered = 1 - (2 * sum(reds) - reds[7] + reds[4]) / 16
+    assert darkness["overall"]["plain"]["mean"] == pytest.approx(plain, abs=1e-6)
+    assert darkness["overall"]["steered"]["mean"] == pytest.approx(steered, abs=1e-6)
+    assert darkness["overall"]["ratio"]["mean"] == pytest.approx(steered / plain, abs=1e-6)
+    assert evaluate("--metrics", "[my_metrics.Darkness]") == 0
+    assert [metric["name"] for metric in report(run)["metrics"]] == ["darkness"]
+
+
+def test_from_python_as_the_docs_show_it(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [code] = re.findall(r"From Python:\n\n```python\n(.*?)```", DOCS, flags=re.DOTALL)
+    Path("outputs").mkdir()
+    run.rename("outputs/quickstart")
+    exec(compile(code, "evaluate.md", "exec"), {})
+    told = capsys.readouterr().out
+    assert told.startswith("Estimate(mean=0.")
+    assert "count=16" in told
