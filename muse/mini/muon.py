@@ -10,7 +10,8 @@ from torch import Tensor, nn
 def _orthogonalize(matrix: Tensor) -> Tensor:
     """Moves all singular values of (rows, columns) to about 1, by Newton and Schulz's iteration."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix.bfloat16()
+    # Many CPUs only emulate bfloat16, ten times slower than float32.
+    x = matrix.float() if matrix.device.type == "cpu" else matrix.bfloat16()
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)

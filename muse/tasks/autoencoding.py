@@ -16,7 +16,7 @@ from muse.mini.schedule import with_one_cycle
 
 
 class AutoEncoding(L.LightningModule):
-    r"""Trains a small `AutoencoderKL`, 64x64 pictures to 8x8 latents, and exports it as `vae/`.
+    r"""Trains a small `AutoencoderKL` of 64x64 pictures, and exports it as `vae/`.
 
     :math:`L = |y - x|_1 + w_e |\nabla y - \nabla x|_1 + w_k KL(q(z|x) \| N(0, I))`, each a mean
     over its elements; the gradient term (finite differences at full and half size) keeps edges
@@ -24,7 +24,8 @@ class AutoEncoding(L.LightningModule):
 
     Args:
         pipeline_dir: the pipeline's folder.
-        channels: width of the four levels, from 64x64 to 8x8; multiples of 8.
+        channels: width of the levels, each half as large as the one before, from 64x64 down to
+            the latent; multiples of 8.
         latent_channels: channels of the latent.
         learning_rate: peak of the one-cycle schedule (Muon).
         edge_weight: :math:`w_e`.
@@ -35,8 +36,8 @@ class AutoEncoding(L.LightningModule):
     def __init__(
         self,
         pipeline_dir: str,
-        channels: tuple[int, int, int, int] = (32, 64, 96, 128),
-        latent_channels: int = 8,
+        channels: tuple[int, ...] = (24, 48, 96),
+        latent_channels: int = 4,
         learning_rate: float = 2e-3,
         edge_weight: float = 0.5,
         kl_weight: float = 1e-4,
@@ -49,8 +50,8 @@ class AutoEncoding(L.LightningModule):
         self.edge_weight, self.kl_weight = edge_weight, kl_weight
         self.thing_weight = thing_weight
         self.vae = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
+            down_block_types=("DownEncoderBlock2D",) * len(channels),
+            up_block_types=("UpDecoderBlock2D",) * len(channels),
             block_out_channels=tuple(channels),
             layers_per_block=1,
             latent_channels=latent_channels,

@@ -12,7 +12,6 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from muse.mini.data import SceneBatch
 from muse.mini.export import part_folder, plain_copy, save_part
-from muse.mini.muon import Muon
 from muse.mini.schedule import with_one_cycle
 
 TRAIN_STEPS = 1000
@@ -30,9 +29,10 @@ class LatentDiffusion(L.LightningModule):
 
     Args:
         pipeline_dir: the pipeline's folder, with `vae/`, `text_encoder/` and `tokenizer/` in it.
-        channels: width at 8x8 and at 4x4; multiples of 32.
+        channels: width of the levels, from the latent's size down, each half as large as the one
+            before; multiples of 32. Levels of at most 8x8 attend, to themselves and to the text.
         layers_per_block: residual and attention blocks per level.
-        learning_rate: peak of the one-cycle schedule (Muon).
+        learning_rate: peak of the one-cycle schedule (AdamW).
         drop_prompt: probability of the empty prompt.
         go_on: start from the folder's own `unet/` (its widths), not from random weights.
     """
@@ -40,9 +40,9 @@ class LatentDiffusion(L.LightningModule):
     def __init__(
         self,
         pipeline_dir: str,
-        channels: tuple[int, int] = (160, 160),
+        channels: tuple[int, ...] = (64, 160, 160),
         layers_per_block: int = 1,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 6e-4,
         drop_prompt: float = 0.1,
         go_on: bool = False,
     ) -> None:
@@ -86,23 +86,29 @@ class LatentDiffusion(L.LightningModule):
         self._latents: dict[int, Tensor] = {}
         self._texts: dict[str, Tensor] = {}
 
-    def _new_unet(self, channels: tuple[int, int], layers_per_block: int) -> UNet2DConditionModel:
+    def _new_unet(self, channels: tuple[int, ...], layers_per_block: int) -> UNet2DConditionModel:
+        side = 64 // 2 ** (len(self.vae.config.block_out_channels) - 1)
+        attends = [side >> level <= 8 for level in range(len(channels))]
         return UNet2DConditionModel(
-            sample_size=8,
+            sample_size=side,
             in_channels=self.vae.config.latent_channels,
             out_channels=self.vae.config.latent_channels,
-            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+            down_block_types=tuple(
+                "CrossAttnDownBlock2D" if here else "DownBlock2D" for here in attends
+            ),
+            up_block_types=tuple(
+                "CrossAttnUpBlock2D" if here else "UpBlock2D" for here in reversed(attends)
+            ),
             block_out_channels=channels,
             layers_per_block=layers_per_block,
             cross_attention_dim=self.text_encoder.config.hidden_size,
-            attention_head_dim=5,  # diffusers' misnomer: the number of heads
+            attention_head_dim=4,  # diffusers' misnomer: the number of heads
             norm_num_groups=32,
         )
 
     @torch.no_grad()
     def encode_images(self, image: Tensor) -> Tensor:
-        """Scaled latents (B, C, 8, 8) of pictures (B, 3, 64, 64) in [0, 1]."""
+        """Scaled latents (B, C, h, w) of pictures (B, 3, 64, 64) in [0, 1]."""
         mean = self.vae.encode(2.0 * image - 1.0).latent_dist.mode()
         return mean.float() * self.vae.config.scaling_factor
 
@@ -154,12 +160,10 @@ class LatentDiffusion(L.LightningModule):
         self.log("val/loss", loss, prog_bar=True, batch_size=rows)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Muon, one cycle over the run; embeddings and the last layer by Adam."""
-        named = list(self.unet.named_parameters())
-        apart = ("conv_in", "conv_out", "time_embedding")
-        matrices = [p for name, p in named if p.ndim > 1 and not name.startswith(apart)]
-        others = [p for name, p in named if p.ndim <= 1 or name.startswith(apart)]
-        optimizer = Muon(matrices, others, self.learning_rate, weight_decay=0.01)
+        """AdamW, one cycle over the run."""
+        optimizer = torch.optim.AdamW(
+            self.unet.parameters(), self.learning_rate, betas=(0.9, 0.99), weight_decay=0.01
+        )
         return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches, warmup=0.05)
 
     def on_fit_end(self) -> None:
