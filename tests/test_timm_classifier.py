@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
+from muse.digests import check_digests, write_digests
 from muse.emotions import EMOTIONS
 from muse.guides import TimmClassifier, save_guide
 from muse.types import MuseError
@@ -90,6 +91,16 @@ def test_a_saved_guide_says_how_to_make_it_again(tmp_path: Path) -> None:
     assert list(tmp_path.glob("guides/*")) == [file]
     with pytest.raises(MuseError, match="does not fit"):
         TimmClassifier("resnet18", str(file))
+
+
+def test_a_guide_saved_into_a_pipeline_keeps_its_digests_true(tmp_path: Path) -> None:
+    write_digests(tmp_path)
+    file = tmp_path / "guides" / "timm.safetensors"
+    for seed in range(2):
+        guide = small()
+        guide.model.fc.bias.data.fill_(seed)
+        save_guide(guide, file)
+        check_digests(tmp_path, file)
 
 
 def test_a_state_dict_of_the_timm_model_will_do(tmp_path: Path) -> None:
