@@ -39,6 +39,7 @@ class Answers(nn.Module):
         guidance_scale: of classifier-free guidance, 1 for none.
         guided_x0: whether guide and similarity see the x0 of the guided mix, or that of the
             conditional prediction alone (Eq. 7 leaves it open).
+        emotion_scale: of what S adds, or None for the paper's one scale.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Answers(nn.Module):
         similarity: Similarity | None,
         guidance_scale: float,
         guided_x0: bool,
+        emotion_scale: float | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -59,12 +61,26 @@ class Answers(nn.Module):
         self.similarity = similarity
         self.guidance_scale = guidance_scale
         self.guided_x0 = guided_x0
+        self.emotion_scale = emotion_scale
         self.eval().requires_grad_(False)
 
-    def seen(self, conditional: Denoised, unconditional: Denoised | None) -> Tensor:
+    def guided(
+        self, prediction: Denoised, unconditional: Denoised | None, plain: Denoised | None = None
+    ) -> Denoised:
+        """Classifier-free guidance of a prediction, with or without S. Given the `plain` one too,
+        S alone acts at `emotion_scale`, on top of the guided plain prediction.
+        """
+        if plain is None or self.emotion_scale is None:
+            return mix(prediction, unconditional, self.guidance_scale)
+        base = mix(plain, unconditional, self.guidance_scale)
+        return mix(prediction, plain, self.emotion_scale, base)
+
+    def seen(
+        self, prediction: Denoised, unconditional: Denoised | None, plain: Denoised | None = None
+    ) -> Tensor:
         """The x0 that guide and similarity look at, (B, ...)."""
-        scale = self.guidance_scale if self.guided_x0 else 1.0
-        return mix(conditional, unconditional if self.guided_x0 else None, scale).x0
+        shown = self.guided(prediction, unconditional, plain) if self.guided_x0 else prediction
+        return shown.x0
 
     def forward(self, asks: Sequence[Ask]) -> list[Any]:
         """Answer asks in their order; those of equal kind and shape share one call."""
@@ -111,13 +127,14 @@ class Answers(nn.Module):
         state = cat_rows([ask.state for ask in asks])
         goal = _stack_goals([ask.goal for ask in asks])
         unconditional = _join([ask.unconditional for ask in asks])
+        plain = _join([ask.plain for ask in asks])
         stepping = not all(ask.last for ask in asks)
         names = self.steering.variables(state) if stepping else ()
         leaves = {name: state[name].detach().clone().requires_grad_() for name in names}
         with torch.set_grad_enabled(bool(names)):
             shown, extended = self.steering.inject(self.backbone, x, cond, {**state, **leaves})
             prediction = self.backbone.denoise(shown, node, extended)
-            image = self.backbone.decode(self.seen(prediction, unconditional))
+            image = self.backbone.decode(self.seen(prediction, unconditional, plain))
             similarity = None
             if self.similarity is not None and self.loss.needs_similarity:
                 similarity = self.similarity(image, [ask.prompt for ask in asks])

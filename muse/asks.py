@@ -49,6 +49,7 @@ class Evaluate:
         prompt: for the similarity.
         step, iteration: indices i and k, from 0.
         last: whether the search ends here whatever comes out, so that no gradient is needed.
+        plain: this step's prediction without S, or None where S has no scale of its own.
     """
 
     x: Tensor
@@ -61,6 +62,7 @@ class Evaluate:
     step: int
     iteration: int = 0
     last: bool = False
+    plain: Denoised | None = None
 
 
 Ask: TypeAlias = Predict | Observe | Evaluate

@@ -31,8 +31,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def make_folder(path: Path) -> Path:
+def make_folder(path: Path, option: str = "--output_dir") -> Path:
     """Make a folder (and its parents) that can be written to.
+
+    Args:
+        path: the folder.
+        option: what a person chooses another one with.
 
     Raises:
         MuseError: it can't be made, or not be written to.
@@ -44,7 +48,7 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise MuseError(
             f"Can't write to the folder {str(path)!r} ({error.strerror}). "
-            "Choose another one with --output_dir."
+            f"Choose another one with {option}."
         ) from None
 
 

@@ -19,7 +19,7 @@ from muse.latents import LatentSource
 from muse.results import Progress, Result, Trace
 from muse.schedulers import Moment, Never, TimeGrid, TimingPolicy
 from muse.search import Search
-from muse.types import Cond, Denoised, Goal, MuseError, mix
+from muse.types import Cond, Denoised, Goal, MuseError
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,6 @@ class Setup:
     latents: LatentSource
     search: Search
     grid: TimeGrid
-    guidance_scale: float
     negative_prompt: str
     size: Size
 
@@ -78,7 +77,7 @@ class PictureRow:
         setup, backbone = self.setup, self.setup.answers.backbone
         cond = backbone.embed([self.job.prompt], setup.size)
         null: Cond | None = None
-        if setup.guidance_scale != 1:
+        if setup.answers.guidance_scale != 1:
             null = backbone.embed([setup.negative_prompt], setup.size, negative=True)
         x = yield from setup.latents(self.job, backbone, setup.grid, cond, setup.size)
         path = [x]
@@ -88,7 +87,7 @@ class PictureRow:
                 denoised = yield from self.steer(x, i, cond, unconditional, plain)
             else:
                 self.trace.iterations.append(0)
-                denoised = mix(plain, unconditional, setup.guidance_scale)
+                denoised = setup.answers.guided(plain, unconditional)
                 self.before = setup.answers.seen(plain, unconditional)
             x = setup.grid.advance(denoised, i)
             path = [*path, x] if backbone.has_points else [x]
@@ -99,14 +98,16 @@ class PictureRow:
         self, x: Tensor, i: int, cond: Cond, null: Cond | None
     ) -> Generator[list[Ask], list[Any], tuple[bool, Denoised | None, Denoised | None]]:
         """WHEN (Sec. IV-B): whether step i is steered, the unconditional prediction, and the
-        plain one where it had to be made: to be looked at, or to be the step itself.
+        plain one where it had to be made: to be looked at, to be the step itself, or because
+        S is guided at a scale of its own.
         """
         node, moment = self.setup.grid[i], Moment(i, len(self.setup.grid))
         looks = self.timing.needs_similarity(self.latch)
         steer = False
         if not looks:
             steer, self.latch = self.timing(self.latch, moment)
-        conds = [null, None if steer else cond]
+        needed = not steer or self.setup.answers.emotion_scale is not None
+        conds = [null, cond if needed else None]
         replies = iter((yield [Predict(x, node, c) for c in conds if c is not None]))
         unconditional, plain = (None if c is None else next(replies) for c in conds)
         if looks and plain is not None:
@@ -133,14 +134,15 @@ class PictureRow:
                     [plain] = yield [Predict(x, node, cond)]
                 self.before = setup.answers.seen(plain, unconditional)
             self.ask = yield from self.begin(x, i, cond, self.before)
-        ask = replace(self.ask, x=x, node=node, unconditional=unconditional, step=i)
+        apart = None if setup.answers.emotion_scale is None else plain
+        ask = replace(self.ask, x=x, node=node, unconditional=unconditional, plain=apart, step=i)
         accepted = yield from setup.search.run(ask, self.trace)
         if accepted is None:  # not finite from the start: this step is the plain model's
             if plain is None:
                 [plain] = yield [Predict(x, node, cond)]
-            return mix(plain, unconditional, setup.guidance_scale)
+            return setup.answers.guided(plain, unconditional)
         self.ask = replace(ask, state=accepted.state)
-        denoised = mix(accepted.prediction, unconditional, setup.guidance_scale)
+        denoised = setup.answers.guided(accepted.prediction, unconditional, apart)
         return setup.answers.steering.finish(denoised, accepted.state)
 
     def begin(

@@ -1,4 +1,4 @@
-"""The sampler: independent rows, shared model calls.
+r"""The sampler: independent rows, shared model calls.
 
 A picture in flight is a *row* (`muse.row`): a generator that reads like the paper's loop for one
 picture and yields what it needs. The *engine* (`muse.engine`) gathers what all rows ask, lets
@@ -14,6 +14,10 @@ MUSE                  `TokenOptimization`    `ClipThreshold`    `MultiEmotionLos
 token search          `TokenOptimization`    `Always`           weights 0
 prompt only           `NoSteering`           `Never`            any
 ====================  =====================  =================  ======================
+
+Predictions u of the negative prompt, c of the prompt and :math:`c_S` of prompt and S are mixed as
+:math:`u + w\,(c_S - u)`, or, with an `emotion_scale`, :math:`u + w\,(c - u) + w_s\,(c_S - c)`. With
+w = 1 that guides S alone: negative-prompt inversion (Miyake et al. 2023, u of the prompt itself).
 """
 
 from __future__ import annotations
@@ -54,6 +58,8 @@ class Sampler(nn.Module):
         steps: sampling steps.
         guidance_scale: of classifier-free guidance; 1 does without (the paper's omega is one
             less).
+        emotion_scale: of what S adds, above 0; None guides prompt and S by one scale (the paper).
+            A steered step then needs the plain prediction too.
         guided_x0: whether guide and similarity see the guided mix or the conditional prediction.
         negative_prompt: for the unconditional branch.
         max_iterations: optimiser steps at most, in each sampling step.
@@ -79,6 +85,7 @@ class Sampler(nn.Module):
         similarity: Similarity | None = None,
         steps: int = 50,
         guidance_scale: float = 7.5,
+        emotion_scale: float | None = None,
         guided_x0: bool = True,
         negative_prompt: str = "",
         max_iterations: int = 5,
@@ -92,10 +99,13 @@ class Sampler(nn.Module):
         reads = timing.needs_similarity(timing.init()) or loss.needs_similarity
         if reads and similarity is None:
             raise MuseError("The timing or the loss reads a similarity. Give one: `similarity`.")
+        if emotion_scale is not None and not emotion_scale > 0:
+            raise MuseError(
+                f"emotion_scale = {emotion_scale:g} is not allowed. Use a number above 0, or null."
+            )
+        scales = guidance_scale, guided_x0, emotion_scale
         similarity = similarity if reads else None
-        self.answers = Answers(
-            backbone, guide, steering, loss, similarity, guidance_scale, guided_x0
-        )
+        self.answers = Answers(backbone, guide, steering, loss, similarity, *scales)
         self.timing = timing
         self.latents = latents
         size = size or backbone.size
@@ -105,7 +115,6 @@ class Sampler(nn.Module):
             latents,
             Search(max_iterations, tolerance, stop_on, keep),
             backbone.time_grid(steps, size),
-            guidance_scale,
             negative_prompt,
             size,
         )

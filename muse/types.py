@@ -112,17 +112,24 @@ class Denoised:
         return per_row(alpha, self.x0) * self.x0 + per_row(sigma, self.x0) * self.eps
 
 
-def mix(conditional: Denoised, unconditional: Denoised | None, scale: float) -> Denoised:
+def mix(
+    conditional: Denoised,
+    unconditional: Denoised | None,
+    scale: float,
+    base: Denoised | None = None,
+) -> Denoised:
     r"""Classifier-free guidance, :math:`u + s (c - u)`: scale 1 is the condition alone.
 
-    The paper's :math:`\omega` (Eq. 6) is `scale` - 1. Linear in x0 and in eps alike, so the
-    identity of `Denoised` holds for the mix.
+    The paper's :math:`\omega` (Eq. 6) is `scale` - 1. Where a `base` is given, what the condition
+    adds goes on top of it, :math:`b + s (c - u)`. Linear in x0 and in eps alike, so the identity
+    of `Denoised` holds for the mix.
     """
     if unconditional is None:
         return conditional
+    base = base or unconditional
     return Denoised(
-        unconditional.x0 + scale * (conditional.x0 - unconditional.x0),
-        unconditional.eps + scale * (conditional.eps - unconditional.eps),
+        base.x0 + scale * (conditional.x0 - unconditional.x0),
+        base.eps + scale * (conditional.eps - unconditional.eps),
     )
 
 

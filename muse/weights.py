@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from muse.digests import check_digests
 from muse.types import MuseError
 
-PACKAGED = {"muse-mini": Path(__file__).parent / "mini" / "pipeline"}
+PACKAGED: dict[str, Path] = {"muse-mini": Path(__file__).parent / "mini" / "pipeline"}
 """Pipelines that come with the package, by the name that stands for their folder."""
 
 
@@ -23,12 +25,14 @@ def locate(name: str) -> str:
     Any other name (a hub id, a path) is returned as it is.
 
     Raises:
-        MuseError: the name begins with a packaged pipeline's, but there is no such part in it.
+        MuseError: the name begins with a packaged pipeline's, but there is no such part in it, or
+            its weights are missing or altered (checked by digest).
     """
     head, _, rest = name.partition("/")
     if head not in PACKAGED or Path(name).exists():
         return name
     path = PACKAGED[head] / rest
+    check_digests(PACKAGED[head], path)
     if not path.exists():
         parts = ", ".join(sorted(entry.name for entry in PACKAGED[head].glob("*")))
         raise MuseError(f"{head} has no part {rest!r}. It has: {parts or 'nothing'}.")
@@ -75,6 +79,7 @@ def fill(module: torch.nn.Module, state: Mapping[str, Tensor], name: str) -> Non
     try:
         module.load_state_dict(dict(state))
     except RuntimeError as error:
-        details = " ".join(line.strip() for line in str(error).splitlines()[1:])
+        lines = " ".join(line.strip() for line in str(error).splitlines()[1:])
+        details = textwrap.shorten(lines, 300, placeholder=" ...")
         expected = ", ".join(f"{k} {tuple(v.shape)}" for k, v in module.state_dict().items())
         raise MuseError(f"{name!r} does not fit: {details} Expected: {expected[:300]}.") from error

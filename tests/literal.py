@@ -31,6 +31,7 @@ class Settings:
     lambda_2: float = 0.0015
     tolerance: float = 1e-4
     iterations: int = 5
+    emotion_scale: float | None = None  # beyond the paper
 
 
 def loss_of(logits: Tensor, target: str, inherent: str | None, settings: Settings) -> Tensor:
@@ -44,14 +45,21 @@ def loss_of(logits: Tensor, target: str, inherent: str | None, settings: Setting
     return l_target - settings.lambda_1 * l_inherent - settings.lambda_2 * l_similar
 
 
-def predict(backbone, x: Tensor, node: Node, tokens: Tensor, null: Tensor, omega: float):
-    """x0 (Eq. 7) and eps (Eq. 6) of the guided model."""
+def predict(backbone, x: Tensor, node: Node, text: Tensor, s: Tensor | None, null: Tensor, numbers):
+    """x0 (Eq. 7) and eps (Eq. 6) of the guided model, under the text and, where given, S."""
     rows = Node(node.timestep[None], node.alpha[None], node.sigma[None])
-    conditional = backbone.denoise(x, rows, {"tokens": tokens})
-    unconditional = backbone.denoise(x, rows, {"tokens": null})
-    eps = (1 + omega) * conditional.eps - omega * unconditional.eps
+    tokens = text if s is None else torch.cat([text, s], dim=1)
+    with_s = backbone.denoise(x, rows, {"tokens": tokens})
+    plain = backbone.denoise(x, rows, {"tokens": text})
+    empty = backbone.denoise(x, rows, {"tokens": null})
+    omega, apart = numbers.omega, numbers.emotion_scale
+    if apart is None:
+        weights = [(with_s, 1 + omega), (empty, -omega)]
+    else:
+        weights = [(with_s, apart), (plain, 1 + omega - apart), (empty, -omega)]
+    eps = sum(weight * seen.eps for seen, weight in weights)
     if node.alpha == 0:  # a flow model's first node, where Eq. 7 is 0 / 0
-        return (1 + omega) * conditional.x0 - omega * unconditional.x0, eps
+        return sum(weight * seen.x0 for seen, weight in weights), eps
     return (x - node.sigma * eps) / node.alpha, eps
 
 
@@ -72,8 +80,7 @@ def search(backbone, guide, x, node, text, null, s, step, target, inherent, sett
     history = []
     for k in range(done, settings.iterations + 1):
         adam.zero_grad()
-        tokens = torch.cat([text, unit * u], dim=1)
-        x0, eps = predict(backbone, x, node, tokens, null, settings.omega)
+        x0, eps = predict(backbone, x, node, text, unit * u, null, settings)
         loss = loss_of(guide(x0), target, inherent, settings)
         mean = adam.state[u]["exp_avg"].clone() if u in adam.state else None
         history.append(((unit * u).detach().clone(), loss.item(), x0.detach(), eps.detach(), mean))
@@ -96,7 +103,7 @@ def make_picture(backbone, guide, similarity, grid, prompt, target, x, s, settin
     latched, began, inherent, before, path = False, None, None, None, [x]
     for i in range(len(grid)):
         node = grid[i]
-        x0, eps = predict(backbone, x, node, text, null, settings.omega)
+        x0, eps = predict(backbone, x, node, text, None, null, settings)
         if not latched:
             reached = (
                 similarity(x0, [prompt]).item() >= settings.eta if start is None else i >= start

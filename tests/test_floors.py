@@ -19,6 +19,8 @@ FLOORS = {
     "muse.results": 0,
     "muse.weights": 0,
     "muse.files": 0,
+    "muse.digests": 0,
+    "muse.presets": 0,
     "muse.records": 0,
     "muse.asks": 0.5,
     "muse.pictures": 0.5,

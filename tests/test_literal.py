@@ -29,12 +29,16 @@ def literally(made, job, settings, start=None):
     return literal.make_picture(*parts, grid, job.prompt, target, noise, s, settings, start)
 
 
+@pytest.mark.parametrize("emotion_scale", [None, 1.5])
 @pytest.mark.parametrize("flow", [False, True])
-def test_well_conditioned_runs_are_equal_to_the_end(flow):
+def test_well_conditioned_runs_are_equal_to_the_end(flow, emotion_scale):
     """Guidance 2, a low rate and a late start: nothing here amplifies rounding, which the full
     search does (a flipped stop, Adam's sign-like first step, basins that part)."""
-    settings = literal.Settings(omega=1.0, lr=0.01, iterations=2)
-    made = sampler(flow, guidance_scale=2.0, max_iterations=2, keep="last", timing=StepWindow(25))
+    settings = literal.Settings(omega=1.0, lr=0.01, iterations=2, emotion_scale=emotion_scale)
+    made = sampler(
+        flow, guidance_scale=2.0, emotion_scale=emotion_scale, max_iterations=2, keep="last",
+        timing=StepWindow(25),
+    )  # fmt: skip
     made.answers.steering.lr = settings.lr
     results, worst = make(made, JOBS), 0.0
     for job in JOBS:
@@ -59,15 +63,16 @@ def test_the_threshold_starts_both_at_the_same_step(flow):
         assert torch.allclose(result.path, path, rtol=0, atol=1e-8)
 
 
+@pytest.mark.parametrize("emotion_scale", [None, 3.0])
 @pytest.mark.parametrize("flow", [False, True])
-def test_every_iteration_of_the_full_search_from_the_same_state(flow):
+def test_every_iteration_of_the_full_search_from_the_same_state(flow, emotion_scale):
     """At guidance 7.5 and the toy's own rate: each of the sampler's evaluations is made again from
     its own state, with its gradient (as Adam's new mean), and each step's end from its accepted
     iterate. The tokens after Adam's step are apart by more, up to 1e-9: it divides gradients down
     to 1e-8 by themselves, which amplifies their rounding; that step is compared below.
     """
-    settings = literal.Settings()
-    made = sampler(flow, keep="last")
+    settings = literal.Settings(emotion_scale=emotion_scale)
+    made = sampler(flow, keep="last", emotion_scale=emotion_scale)
     seen = []
     made.answers.register_forward_hook(lambda _, asks, replies: seen.append((asks[0], replies)))
     worst = dict.fromkeys(["loss", "prediction", "gradient", "tokens", "next"], 0.0)
@@ -92,7 +97,7 @@ def test_every_iteration_of_the_full_search_from_the_same_state(flow):
                 (state["mean"], state["square"], ask.iteration) if ask.iteration else None,
             )[:2]  # fmt: skip
             (_, loss, x0, eps, _), *after = history
-            guided = made.answers.seen(reply.prediction, ask.unconditional)
+            guided = made.answers.seen(reply.prediction, ask.unconditional, ask.plain)
             gaps = {
                 "loss": abs(loss - reply.total) / (1 + abs(loss)),
                 "prediction": (guided - x0).abs().max().item(),
@@ -116,6 +121,22 @@ def test_every_iteration_of_the_full_search_from_the_same_state(flow):
     assert checked > 100
     assert worst.pop("tokens") <= 1e-8
     assert max(worst.values()) <= 1e-12, worst
+
+
+def test_negative_prompt_inversion_is_guidance_1_with_a_scale_for_the_emotion(monkeypatch):
+    """The literal loop with the prompt itself as the unconditional one, at the paper's omega."""
+    settings = literal.Settings(omega=2.0, lr=0.01, iterations=2)
+    made = sampler(
+        guidance_scale=1.0, emotion_scale=3.0, max_iterations=2, keep="last", timing=StepWindow(25)
+    )
+    made.answers.steering.lr = settings.lr
+    results = make(made, JOBS)
+    embed = made.backbone.embed
+    for job in JOBS:
+        text = embed([job.prompt], (1, 1))
+        monkeypatch.setattr(made.backbone, "embed", lambda *_, text=text, **__: text)
+        path, *_ = literally(made, job, settings, start=25)
+        assert (results[job.id].path - path).abs().max() <= 1e-8
 
 
 def test_the_literal_loop_knows_the_same_emotions():

@@ -1,11 +1,14 @@
 """Pictures as cameras and browsers save them, and files that are none."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from muse.pictures import read_picture
+from muse.pictures import open_picture, read_picture
 from muse.types import MuseError
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -27,6 +30,18 @@ def corners(picture):
         tuple(int(value) for value in (255 * picture[0, :, y, x]).round())
         for y, x in ((4, 4), (4, 28), (28, 4), (28, 28))
     ]
+
+
+def png(width, height, rows, depth=8):
+    """A PNG of RGB, byte for byte."""
+
+    def chunk(kind, data):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
 def refused(path) -> str:
@@ -54,7 +69,10 @@ def test_a_plain_picture(tmp_path):
         (1, [RED, GREEN, BLUE, WHITE]),
         (2, [GREEN, RED, WHITE, BLUE]),
         (3, [WHITE, BLUE, GREEN, RED]),
+        (4, [BLUE, WHITE, RED, GREEN]),
+        (5, [RED, BLUE, GREEN, WHITE]),
         (6, [BLUE, RED, WHITE, GREEN]),
+        (7, [WHITE, GREEN, BLUE, RED]),
         (8, [GREEN, WHITE, RED, BLUE]),
     ],
 )
@@ -99,7 +117,31 @@ def test_sixteen_bits_and_grey(tmp_path):
     assert corners(read_picture(tmp_path / "bit.png", (32, 32))) == [WHITE] * 4
 
 
+def test_sixteen_bits_of_any_format(tmp_path):
+    values = np.full((32, 32), 65535, dtype=np.uint16)
+    values[:, :16] = 128 * 257
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    (tmp_path / "a.pgm").write_bytes(b"P5\n32 32\n65535\n" + values.astype(">u2").tobytes())
+    colors = struct.pack(">HHH", 65535, 128 * 257, 0) * 32
+    (tmp_path / "a.png").write_bytes(png(32, 32, (b"\0" + colors) * 32, depth=16))
+    for name in ("a.tif", "a.pgm"):
+        assert corners(read_picture(tmp_path / name, (32, 32))) == [(128, 128, 128), WHITE] * 2
+    assert corners(read_picture(tmp_path / "a.png", (32, 32))) == [(255, 128, 0)] * 4
+
+
+def test_palette(tmp_path):
+    quarters().quantize(4).save(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as file:
+        assert file.mode == "P"
+    assert corners(read_picture(tmp_path / "a.png", (32, 32))) == [RED, GREEN, BLUE, WHITE]
+
+
 def test_cmyk(tmp_path):
+    ink = Image.new("CMYK", (32, 32), (0, 255, 255, 0))
+    ink.paste((255, 0, 0, 51), (0, 16, 32, 32))
+    ink.save(tmp_path / "a.tif")
+    expected = [RED, RED, (0, 204, 204), (0, 204, 204)]
+    assert corners(read_picture(tmp_path / "a.tif", (32, 32))) == expected
     Image.new("CMYK", (32, 32), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=100)
     red, green, blue = corners(read_picture(tmp_path / "a.jpg", (32, 32)))[0]
     assert red > 240
@@ -107,10 +149,12 @@ def test_cmyk(tmp_path):
     assert blue < 15
 
 
-def test_an_animation_gives_its_first_frame(tmp_path):
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.tif"])
+def test_an_animation_gives_its_first_frame(tmp_path, name):
     frames = [Image.new("RGB", (32, 32), color) for color in (GREEN, RED, BLUE)]
-    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert corners(read_picture(tmp_path / "a.gif", (32, 32))) == [GREEN] * 4
+    options = {"lossless": True} if name == "a.webp" else {}
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
+    assert corners(read_picture(tmp_path / name, (32, 32))) == [GREEN] * 4
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "gif"])
@@ -131,7 +175,7 @@ def test_no_picture_at_all(tmp_path, content):
 
 def test_missing_files_and_folders(tmp_path):
     assert "No picture at" in refused(tmp_path / "none.png")
-    refused(tmp_path)
+    assert "is a folder" in refused(tmp_path)
 
 
 @pytest.mark.parametrize("pixels", [900, 400])
@@ -140,4 +184,63 @@ def test_decompression_bombs(tmp_path, monkeypatch, pixels):
     path = tmp_path / "a.png"
     quarters().save(path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels)
-    assert "too many pixels" in refused(path)
+    assert "more than 0 million pixels" in refused(path)
+
+
+def test_20000_x_20000_is_refused_before_it_is_decoded(tmp_path):
+    """Only a header: had it been decoded, the missing pixels would be told."""
+    (tmp_path / "a.png").write_bytes(png(20000, 20000, b""))
+    assert "more than 89 million pixels. Scale it down" in refused(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 500)])
+def test_too_small(tmp_path, size):
+    Image.new("RGB", size).save(tmp_path / "a.png")
+    assert f"is {size[0]}x{size[1]} pixels, too small" in refused(tmp_path / "a.png")
+
+
+def test_the_way_back_has_the_scale_of_the_source(tmp_path):
+    Image.new("RGBA", (640, 480)).save(tmp_path / "a.png")
+    picture = open_picture(tmp_path / "a.png")
+    assert picture.cut((64, 64)) == (480, 480)
+    assert picture.cut((32, 64)) == (320, 640)
+    assert picture.cut((480, 640)) == (480, 640)
+    made = quarters().resize((64, 64), Image.Resampling.NEAREST)
+    back = picture.restored(made, (64, 64))
+    assert back.size == (480, 480)
+    places = ((9, 9), (470, 9), (9, 470), (470, 470))
+    assert [back.getpixel(place) for place in places] == [RED, GREEN, BLUE, WHITE]
+
+
+def test_a_picture_of_the_models_size_comes_back_as_it_was_made(tmp_path):
+    quarters().save(tmp_path / "a.png")
+    picture = open_picture(tmp_path / "a.png")
+    made = quarters()
+    assert picture.restored(made, (32, 32)) is made
+    assert picture.remark((32, 32)) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "told"),
+    [
+        ((640, 480), "RGBA", "a.png is 640x480 RGBA: transparency laid on white, its centre "
+         "(480x480) edited at 64x64, written at 480x480."),
+        ((64, 64), "L", "a.png is 64x64 L: edited at 64x64, written at 64x64."),
+        ((20, 20), "RGB", "a.png is 20x20 RGB: edited at 64x64, written at 20x20."),
+    ],
+)  # fmt: skip
+def test_what_happens_to_a_picture_is_told(tmp_path, size, mode, told):
+    Image.new(mode, size).save(tmp_path / "a.png")
+    assert open_picture(tmp_path / "a.png").remark((64, 64)) == told
+
+
+def test_turning_and_frames_are_told(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (64, 32)).save(tmp_path / "a.jpg", exif=exif)
+    told = open_picture(tmp_path / "a.jpg").remark((64, 64))
+    assert told.startswith("a.jpg is 32x64 RGB: turned upright, its centre (32x32) edited")
+    frames = [Image.new("L", (64, 64), value) for value in (0, 255)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    told = open_picture(tmp_path / "a.gif").remark((64, 64))
+    assert told.startswith("a.gif is 64x64 P: the first of 2 frames, edited at 64x64")

@@ -35,7 +35,7 @@ COMMANDS = [
     for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
     for line in block.replace("\\\n", " ").splitlines()
     for command in line.split(" && ")
-    if command.startswith("muse fit-free") and "jobs.csv" not in command
+    if re.match("muse (fit-free|generate|edit) ", command) and "jobs.csv" not in command
 ]
 
 

@@ -45,8 +45,14 @@ def tokenizer(folder: Path) -> CLIPTokenizer:
 @pytest.fixture(scope="module", params=["epsilon", "v_prediction"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny pipeline in the diffusers layout."""
-    torch.manual_seed(0)
     path = tmp_path_factory.mktemp(request.param)
+    save_tiny_pipeline(path, request.param)
+    return path
+
+
+def save_tiny_pipeline(path: Path, prediction_type: str = "epsilon") -> None:
+    """Save a pipeline of a few thousand random weights for pictures of 16 x 16."""
+    torch.manual_seed(0)
     text = CLIPTextConfig(
         vocab_size=54, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
         num_attention_heads=2, max_position_embeddings=16, bos_token_id=52, eos_token_id=53,
@@ -65,7 +71,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     )  # fmt: skip
     scheduler = DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-        set_alpha_to_one=False, steps_offset=1, prediction_type=request.param,
+        set_alpha_to_one=False, steps_offset=1, prediction_type=prediction_type,
     )  # fmt: skip
     pipeline = StableDiffusionPipeline(
         vae=vae, text_encoder=CLIPTextModel(text), tokenizer=tokenizer(path), unet=unet,
@@ -73,7 +79,6 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         requires_safety_checker=False,
     )  # fmt: skip
     pipeline.save_pretrained(path)
-    return path
 
 
 def sampler(folder: Path, timing: TimingPolicy, scale: float = 7.5, **options: object) -> Sampler:

@@ -7,8 +7,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from muse import digests
+from muse.digests import check_digests, note_digests, write_digests
 from muse.types import MuseError
-from muse.weights import fill, labels_in, load_state, locate
+from muse.weights import PACKAGED, fill, labels_in, load_state, locate
 
 STATE = {"fc.weight": torch.arange(6.0).view(2, 3), "fc.bias": torch.tensor([1.0, 2.0])}
 
@@ -120,9 +122,81 @@ def test_a_head_that_does_not_fit(state, says):
 def test_packaged_names(tmp_path, monkeypatch):
     monkeypatch.setattr("muse.weights.PACKAGED", {"muse-mini": tmp_path})
     (tmp_path / "clip").mkdir()
+    write_digests(tmp_path)
     assert locate("muse-mini/clip") == str(tmp_path / "clip")
     assert locate("muse-mini") == str(tmp_path)
     assert locate("openai/clip-vit-large-patch14") == "openai/clip-vit-large-patch14"
     assert locate("some/path.pth") == "some/path.pth"
     with pytest.raises(MuseError, match=r"muse-mini has no part 'vae'\. It has: clip"):
         locate("muse-mini/vae")
+
+
+@pytest.fixture
+def packaged(tmp_path, monkeypatch):
+    """A packaged pipeline of two parts, with digests."""
+    monkeypatch.setattr("muse.weights.PACKAGED", {"muse-mini": tmp_path})
+    for name in ("unet", "guides"):
+        (tmp_path / name).mkdir()
+        save_file(STATE, tmp_path / name / "a.safetensors")
+    write_digests(tmp_path)
+    return tmp_path
+
+
+def complaint(name) -> str:
+    with pytest.raises(MuseError) as caught:
+        locate(name)
+    assert "\n" not in str(caught.value)
+    assert "pip install --force-reinstall muse-emotion" in str(caught.value)
+    return str(caught.value)
+
+
+def test_altered_weights_are_refused_where_they_are_loaded(packaged):
+    assert load_state("muse-mini/guides/a.safetensors")[0].keys() == STATE.keys()
+    file = packaged / "guides" / "a.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    for name in ("muse-mini", "muse-mini/guides", "muse-mini/guides/a.safetensors"):
+        assert f"The weights {str(file)!r} are altered (checked by digest)" in complaint(name)
+    assert locate("muse-mini/unet") == str(packaged / "unet"), "other parts are whole"
+
+
+def test_missing_and_unlisted_weights(packaged):
+    (packaged / "unet" / "a.safetensors").unlink()
+    assert "a.safetensors' are missing" in complaint("muse-mini")
+    assert "a.safetensors' are missing" in complaint("muse-mini/unet/a.safetensors")
+    save_file(STATE, packaged / "guides" / "b.safetensors")
+    assert "b.safetensors' are altered" in complaint("muse-mini/guides")
+    (packaged / digests.NAME).unlink()
+    assert "no digests.json" in complaint("muse-mini")
+
+
+def test_saving_into_a_pipeline_keeps_its_digests_true(packaged):
+    file = packaged / "unet" / "a.safetensors"
+    save_file({"more": torch.ones(3)}, file)
+    with pytest.raises(MuseError):
+        check_digests(packaged, packaged)
+    note_digests(file)
+    check_digests(packaged, packaged)
+
+
+def test_nothing_is_noted_beside_a_pipeline_without_digests(tmp_path):
+    save_file(STATE, tmp_path / "a.safetensors")
+    note_digests(tmp_path / "a.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_a_file_is_read_once(packaged, monkeypatch):
+    read = []
+    monkeypatch.setattr(digests, "file_digest", lambda path: read.append(path) or "x")
+    (packaged / "unet" / "a.safetensors").touch()
+    with pytest.raises(MuseError):
+        locate("muse-mini/unet")
+    with pytest.raises(MuseError):
+        locate("muse-mini/unet")
+    assert len(read) == 1
+
+
+def test_the_packages_weights_are_whole():
+    for root in PACKAGED.values():
+        check_digests(root, root)
+        assert len(json.loads((root / digests.NAME).read_text())) >= 6

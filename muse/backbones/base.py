@@ -38,6 +38,12 @@ class Backbone(nn.Module, ABC):
     def embed(self, prompts: Sequence[str], size: Size, negative: bool = False) -> Cond:
         """Encode B prompts (with `negative`, for the unconditional branch); row axis first."""
 
+    def remarks(self, prompt: str) -> list[str]:
+        """What a person should know about how the model reads `prompt`, in a line each: words that
+        it doesn't know, an end that it cuts off. By default nothing.
+        """
+        return []
+
     @abstractmethod
     def extend(self, cond: Cond, tokens: Tensor) -> Cond:
         """Append emotion tokens (B, M, d) to the text condition (Sec. IV-A), differentiably."""

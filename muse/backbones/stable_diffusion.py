@@ -11,6 +11,7 @@ from diffusers.utils import is_accelerate_available
 from torch import Tensor
 
 from muse.backbones.base import Backbone, Size
+from muse.backbones.wording import remarks
 from muse.schedulers import TimeGrid
 from muse.schedulers.grid import check_steps
 from muse.types import Cond, Denoised, MuseError, Node
@@ -89,6 +90,10 @@ class StableDiffusion(Backbone):
             list(prompts), self.unet.device, 1, do_classifier_free_guidance=False
         )
         return {"tokens": tokens}
+
+    def remarks(self, prompt: str) -> list[str]:
+        """Words outside a small vocabulary, and what exceeds the context."""
+        return remarks(self._pipeline[0].tokenizer, prompt)
 
     def extend(self, cond: Cond, tokens: Tensor) -> Cond:
         """Append emotion tokens (B, M, d) after the text's."""

@@ -21,7 +21,10 @@ def _parser_error(message: str) -> str:
     missing = re.search(r"arguments are required: (.*)", message)
     if missing:
         names = missing[1].replace("fit-free.", "--").replace("fit.", "--")
-        return f"Missing: {names}. Give a configuration, such as --config configs/quickstart.yaml."
+        return f"Missing: {names}. See --help; --config default has every part of the model."
+    if re.match(r"unrecognized arguments: \w", message):
+        words = message.partition(": ")[2]
+        return f"Unrecognized words: {words}. Put a prompt of several words in quotes."
     keys = re.findall(r'[Pp]arser key "([^"]+)":', message)
     if not keys:
         return f"{message[:1].upper()}{message[1:]}. See --help for what is allowed."

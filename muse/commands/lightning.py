@@ -19,6 +19,7 @@ import muse.mini
 import muse.schedulers
 import muse.steering  # noqa: F401  (importing registers the components)
 from muse.data import Jobs
+from muse.presets import with_presets
 from muse.tasks import FitFree, MuseTrainer
 from muse.tasks.summary import closing_lines
 
@@ -59,7 +60,7 @@ class HandConfigOver(SaveConfigCallback):
 
 def fit_free(words: list[str]) -> int:
     """Run `muse fit-free` and tell what came of it; the exit code."""
-    _quiet()
+    quiet()
     cli = FitFreeCLI(
         FitFree,
         Jobs,
@@ -67,7 +68,7 @@ def fit_free(words: list[str]) -> int:
         save_config_kwargs={"save_to_log_dir": False},
         trainer_class=MuseTrainer,
         seed_everything_default=False,
-        **_common(words),
+        **_common([words[0], *with_presets(words[1:], "default")]),
     )
     model: Any = cli.model
     jobs = len(cli.datamodule.jobs)
@@ -80,7 +81,7 @@ def fit_free(words: list[str]) -> int:
 
 def fit(words: list[str]) -> int:
     """Run `muse fit`: Lightning's trainer on any task and its data; the exit code."""
-    _quiet()
+    quiet()
     FitCLI(
         subclass_mode_model=True,
         subclass_mode_data=True,
@@ -105,7 +106,7 @@ def _common(words: list[str]) -> dict[str, Any]:
     }
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Keep third parties' remarks off the terminal; ours and errors stay."""
     for module in ("lightning", "diffusers", "transformers", "torch", "jsonargparse"):
         warnings.filterwarnings("ignore", module=rf"{module}\b")

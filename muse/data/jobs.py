@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ import lightning as L
 from jsonargparse.typing import Path_fr
 from torch.utils.data import DataLoader
 
+from muse.digests import file_digest
 from muse.emotions import parse_target
 from muse.jobs import Job, derive_seed, safe_name
 from muse.types import MuseError
@@ -74,8 +74,8 @@ def cross(
 ) -> list[Job]:
     """Every prompt with every emotion."""
     targets = [parse_target(emotion) for emotion in emotions]
-    pairs = [(prompt, target) for prompt in prompts for target in targets]
-    names = [_name(prompt, target) for prompt, target in pairs]
+    pairs = [(check_prompt(prompt), target) for prompt in prompts for target in targets]
+    names = [job_name(prompt, target) for prompt, target in pairs]
     return [
         Job(_unique(name, names[:index]), prompt, target, derive_seed(seed, prompt))
         for index, (name, (prompt, target)) in enumerate(zip(names, pairs, strict=True))
@@ -150,17 +150,15 @@ def _job(entry: Mapping[str, Any], folder: Path, seed: int, taken: Sequence[str]
     extra = sorted(set(entry) - set(COLUMNS))
     if extra:
         raise MuseError(f"unknown column {extra[0]!r}. Allowed: {', '.join(COLUMNS)}.")
-    prompt, emotion = str(entry.get("prompt") or "").strip(), entry.get("emotion")
-    if not prompt:
-        raise MuseError("the prompt is empty. Say what the picture shows.")
+    prompt, emotion = check_prompt(str(entry.get("prompt") or "")), entry.get("emotion")
     if not emotion or not isinstance(emotion, str | dict):
         raise MuseError(
             f"emotion {emotion!r} is not one. Give a name, or a mixture like awe:0.7,fear:0.3."
         )
     target = parse_target(emotion)
     given = str(entry.get("id") or "").strip()
-    name = safe_name(given) if given else _unique(_name(prompt, target), taken)
-    own = _seed(entry.get("seed"), derive_seed(seed, given or prompt))
+    name = safe_name(given) if given else _unique(job_name(prompt, target), taken)
+    own = check_seed(entry.get("seed"), derive_seed(seed, given or prompt))
     image = str(entry.get("image") or "").strip()
     path = (folder / image).resolve() if image else None
     if path is not None and not path.is_file():
@@ -170,7 +168,16 @@ def _job(entry: Mapping[str, Any], folder: Path, seed: int, taken: Sequence[str]
     return Job(name, prompt, target, own, path)
 
 
-def _seed(given: object, otherwise: int) -> int:
+def check_prompt(given: str) -> str:
+    """The prompt, without spaces around it; an empty one is a `MuseError`."""
+    prompt = given.strip()
+    if not prompt:
+        raise MuseError("the prompt is empty. Say what the picture shows.")
+    return prompt
+
+
+def check_seed(given: object, otherwise: int) -> int:
+    """The seed, or `otherwise` where none is given; one out of range is a `MuseError`."""
     if given in (None, ""):
         return otherwise
     try:
@@ -194,12 +201,8 @@ def write_jobs(jobs: Sequence[Job]) -> str:
     return "".join(lines)
 
 
-def file_digest(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _name(prompt: str, target: Mapping[str, float]) -> str:
+def job_name(prompt: str, target: Mapping[str, float]) -> str:
+    """A name for a job without one, such as ``a-park-awe``."""
     feelings = [n if w == 1 else f"{n}{round(100 * w)}" for n, w in target.items()]
     return safe_name("-".join([*prompt.lower().split(), *feelings]))
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from muse.digests import note_digests
 from muse.types import MuseError
 
 
@@ -39,6 +40,7 @@ def save_part(module: nn.Module, folder: Path) -> None:
     # `from_pretrained(folder)` without options must give a pipeline that runs on a CPU.
     file = folder / "config.json"
     file.write_text(file.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
+    note_digests(file)
 
 
 def save_state(module: nn.Module, file: Path, labels: tuple[str, ...], without: str) -> None:
@@ -54,6 +56,7 @@ def save_state(module: nn.Module, file: Path, labels: tuple[str, ...], without: 
     kept = {key: value.contiguous() for key, value in state.items() if not key.startswith(without)}
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file(kept, file, {"labels": json.dumps(list(labels))})
+    note_digests(file)
 
 
 def part_folder(pipeline_dir: str | Path, part: str, made_by: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -105,11 +106,13 @@ class FitFree(L.LightningModule):
 
     def _check(self, jobs: Sequence[Job]) -> None:
         """Refuse prompts that the backbone can't encode, jobs with a picture where none is read,
-        and jobs without one where one is.
+        and jobs without one where one is; pass on what the backbone remarks about prompts.
         """
         latents, backbone = self.sampler.latents, self.sampler.backbone
         for prompt in {job.prompt: None for job in jobs}:
             backbone.embed([prompt], self.sampler.setup.size)
+            for line in backbone.remarks(prompt) if self.trainer.is_global_zero else []:
+                print(f"muse: note: {line}", file=sys.stderr)
         for job in jobs:
             if job.image is not None and not backbone.reads_pictures:
                 raise MuseError(

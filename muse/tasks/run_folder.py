@@ -73,13 +73,8 @@ class RunFolder:
         job = result.job
         kind = "plain" if job.target is None else "images"
         if result.image is not None:
-            about = PngInfo()
-            about.add_itxt("prompt", job.prompt)
-            about.add_text("target", target_text(dict(job.target or {})))
-            about.add_text("seed", str(job.seed))
-            about.add_text("config_digest", self.digest)
             picture = backbone.render(result.image[0], result.path)
-            self._save_picture(f"{kind}/{job.id}.png", picture, pnginfo=about)
+            save_picture(self.path / kind / f"{job.id}.png", picture, job, self.digest)
         if job.target is not None:
             record = make_record(result, self.digest, plain)
             if backbone.has_points and result.image is not None:
@@ -92,7 +87,7 @@ class RunFolder:
         write_text(self.path / "results.csv", results_csv(records))
         sheet = contact_sheet(records, self.path)
         if sheet is not None:
-            self._save_picture("contact_sheet.png", sheet)
+            save_picture(self.path / "contact_sheet.png", sheet)
         figure = traces(records)
         if figure is not None:
             with replacing(self.path / "traces.png") as temporary:
@@ -102,18 +97,32 @@ class RunFolder:
             names = [strongest(record["target"]) for record in points]
             drawn = backbone.overview(torch.tensor([r["point"] for r in points]), names)
             if drawn is not None:
-                self._save_picture("samples.png", drawn)
+                save_picture(self.path / "samples.png", drawn)
         return records
-
-    def _save_picture(self, name: str, picture: Image.Image, **options: Any) -> None:
-        with replacing(self.path / name) as temporary:
-            picture.save(temporary, **options)
 
     def _clear(self) -> None:
         """Remove what muse wrote there, and nothing else."""
         for pattern in ("images/*.png", "plain/*.png", "records/*.json", "*.png", "results.csv"):
             for file in self.path.glob(pattern):
                 file.unlink()
+
+
+def save_picture(
+    path: Path, picture: Image.Image, job: Job | None = None, digest: str = "", config: str = ""
+) -> None:
+    """Write a PNG; for a job's picture, with its prompt, target, seed and the config's digest in
+    text chunks, and with the config itself where no folder has it.
+    """
+    about = PngInfo()
+    if job is not None:
+        about.add_itxt("prompt", job.prompt)
+        about.add_text("target", target_text(dict(job.target or {})))
+        about.add_text("seed", str(job.seed))
+        about.add_text("config_digest", digest)
+    if config:
+        about.add_text("config", config, zip=True)
+    with replacing(path) as temporary:
+        picture.save(temporary, pnginfo=about)
 
 
 def config_digest(settings: dict[str, Any], jobs: str) -> str:

@@ -1,0 +1,60 @@
+"""What a text encoder can't read in a prompt: words outside a small vocabulary, and its end where
+it is too long.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import textwrap
+from typing import Any
+
+SMALL = 2000
+"""A vocabulary of fewer tokens is taken for one of whole words, as muse-mini's is: a word that
+falls into pieces was never seen in training. Larger ones spell any word out of pieces."""
+
+
+def unknown_words(tokenizer: Any, prompt: str) -> dict[str, list[str]]:
+    """The words of `prompt` that a small vocabulary lacks, each with the nearest ones it has, best
+    first; nothing for a large vocabulary.
+
+    Args:
+        tokenizer: CLIP's, of transformers.
+        prompt: any text.
+    """
+    vocabulary = tokenizer.get_vocab()
+    if len(vocabulary) >= SMALL:
+        return {}
+    ends = [token.removesuffix("</w>") for token in vocabulary if token.endswith("</w>")]
+    known = sorted(word for word in ends if len(word) > 1 and word.isalpha())
+    words = dict.fromkeys(re.findall(r"[^\W\d_]+", prompt.lower()))
+    missing = [word for word in words if len(tokenizer.tokenize(word)) > 1]
+    return {word: difflib.get_close_matches(word, known, n=3) for word in missing}
+
+
+def cut_off(tokenizer: Any, prompt: str) -> str:
+    """The end of `prompt` that doesn't fit into the encoder's context, as its tokens spell it."""
+    tokens = tokenizer(prompt, verbose=False).input_ids
+    room: int = tokenizer.model_max_length - 1  # the last is the end of the text
+    return str(tokenizer.decode(tokens[room:-1])).strip() if len(tokens) > room + 1 else ""
+
+
+def remarks(tokenizer: Any, prompt: str) -> list[str]:
+    """What a person should know about how `prompt` is read, in a line each."""
+    name = f"Prompt {textwrap.shorten(prompt, 60, placeholder=' ...')!r}"
+    lines = []
+    missing = unknown_words(tokenizer, prompt)
+    if missing:
+        told = [
+            f"{word!r} (nearest: {', '.join(near)})" if near else f"{word!r} (nothing is near)"
+            for word, near in missing.items()
+        ]
+        lines.append(f"{name}: the model doesn't know {', '.join(told)}, and may draw anything.")
+    rest = cut_off(tokenizer, prompt)
+    if rest:
+        shown = textwrap.shorten(rest, 60, placeholder=" ...")
+        lines.append(
+            f"{name} is too long: the model reads {tokenizer.model_max_length - 2} tokens of it, "
+            f"and not {shown!r}."
+        )
+    return lines

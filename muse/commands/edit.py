@@ -1,0 +1,29 @@
+"""`muse edit`: another emotion for a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from muse.commands.short import ShortForm, output_file
+from muse.data.jobs import check_prompt, check_seed, job_name
+from muse.emotions import parse_target
+from muse.jobs import Job
+from muse.pictures import open_picture
+
+
+def edit(words: Sequence[str]) -> int:
+    """Edit one picture; the exit code."""
+    form = ShortForm("edit", "Give a picture another emotion.", "edit")
+    add = form.parser.add_argument
+    add("picture", type=str, help="the file: any size, mode and format that Pillow reads")
+    add("--prompt", type=str, required=True, help="what the picture shows")
+    described = "a name, or a mixture like awe:0.7,fear:0.3"
+    add("--emotion", type=str, required=True, help=described)
+    given = form.parse(words)
+    path = Path(given.picture)
+    prompt, target = check_prompt(given.prompt), parse_target(given.emotion)
+    source = open_picture(path)
+    seed = check_seed(given.seed, 0)
+    job = Job(job_name(path.stem, target), prompt, target, seed, path.resolve())
+    return form.make(given, job, output_file(given.out, job), source)

@@ -1,0 +1,27 @@
+"""`muse generate`: a picture from a prompt, with an emotion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from muse.commands.short import ShortForm, output_file
+from muse.data.jobs import check_prompt, check_seed, job_name
+from muse.emotions import parse_target
+from muse.jobs import Job
+
+
+def generate(words: Sequence[str]) -> int:
+    """Make one picture; the exit code."""
+    form = ShortForm("generate", "Make a picture, with an emotion or plain.", "default")
+    form.parser.add_argument("prompt", type=str, help="what the picture shows")
+    form.parser.add_argument(
+        "--emotion",
+        type=str | None,
+        default=None,
+        help="a name, or a mixture like awe:0.7,fear:0.3; plain if left out",
+    )
+    given = form.parse(words)
+    prompt = check_prompt(given.prompt)
+    target = None if given.emotion is None else parse_target(given.emotion)
+    job = Job(job_name(prompt, target or {}), prompt, target, check_seed(given.seed, 0))
+    return form.make(given, job, output_file(given.out, job))

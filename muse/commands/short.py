@@ -1,0 +1,217 @@
+"""The short forms: one picture into one file, by the options, the task and the trainer of
+`muse fit-free`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+
+from muse.backbones import Backbone
+from muse.commands.lightning import quiet
+from muse.data import Jobs, write_jobs
+from muse.emotions import strongest
+from muse.files import make_folder
+from muse.jobs import Job
+from muse.pictures import Picture
+from muse.presets import PRESETS, sections, with_presets
+from muse.records import Record, make_record, target_probability
+from muse.report.results import target_text
+from muse.results import Result
+from muse.tasks import FitFree, MuseTrainer
+from muse.tasks.run_folder import RunFolder, config_digest, save_picture
+from muse.types import MuseError
+
+FOLDER_OPTIONS = {"output_dir", "overwrite", "slots"}
+"""Options of a run that one picture doesn't need."""
+DEVICE_OPTIONS = {"accelerator", "precision"}
+"""Options of the trainer that one picture needs."""
+
+
+class ShortForm:
+    """A command that makes one picture.
+
+    Its options are those of `muse fit-free` without ``--model.`` in front (which may stand there),
+    and a configuration file may be one for `muse fit-free`: its model counts, its jobs don't.
+
+    Args:
+        name: of the command.
+        about: what it does, in a line.
+        preset: its settings, where no file gives others.
+    """
+
+    def __init__(self, name: str, about: str, preset: str) -> None:
+        quiet()
+        self.preset = preset
+        self.parser = ArgumentParser(prog=f"muse {name}", description=about, exit_on_error=False)
+        add = self.parser.add_argument
+        add("--seed", type=int, default=0, help="another number, another picture")
+        add("--out", type=str | None, default=None, help="the PNG to write; made up if left out")
+        presets = ", ".join(PRESETS)
+        described = f"a file as for muse fit-free, or a preset: {presets}. Without: {preset}"
+        add("--config", action=ActionConfigFile, help=described)
+        for_devices = {"strategy", "devices", "num_nodes", "callbacks"}
+        self.parser.add_class_arguments(MuseTrainer, "trainer", skip=for_devices)
+        self.names = self.parser.add_class_arguments(
+            FitFree, skip=FOLDER_OPTIONS, fail_untyped=False
+        )
+
+    def parse(self, words: Sequence[str]) -> Namespace:
+        """What the words after the command say."""
+        found = with_presets([re.sub(r"^--model\.", "--", word) for word in words], self.preset)
+        for i in range(1, len(found)):
+            if found[i - 1] == "--config":
+                found[i] = _model_of(found[i])
+        return self.parser.parse_args(found)
+
+    def make(self, given: Namespace, job: Job, path: Path, source: Picture | None = None) -> int:
+        """Make the job's picture, write it, and tell what came of it.
+
+        Args:
+            given: what `parse` returned.
+            job: the picture to make.
+            path: the file to write.
+            source: the picture that is edited.
+
+        Returns:
+            the command's exit code.
+        """
+        made = self.parser.instantiate_classes(given)
+        task = FitFree(**{name: made[name] for name in self.names})
+        size = task.sampler.setup.size
+        if source is not None and task.sampler.backbone.reads_pictures:
+            remark = source.remark(size)
+            print(remark or f"{source.name} is of the model's size.")
+        task.config = self.config_of(given)
+        task.plain = task.plain and job.target is not None
+        task.folder = PictureFile(path, job, source, size)
+        trainer = MuseTrainer(devices=1, **{name: given.trainer[name] for name in DEVICE_OPTIONS})
+        begun = time.perf_counter()
+        trainer.fit_free(task, OneJob(job))
+        if task.interrupted:
+            print("muse: error: Interrupted: no picture was written.", file=sys.stderr)
+            return 130
+        [record] = task.records
+        if record["status"] == "failed":
+            print(f"muse: error: {record['reason']}", file=sys.stderr)
+            return 1
+        print(closing_line(record, path, time.perf_counter() - begun))
+        return 0
+
+    def config_of(self, given: Namespace) -> str:
+        """What `parse` returned as a configuration file for `muse fit-free`, without jobs."""
+        settings: dict[str, Any] = yaml.safe_load(self.parser.dump(given, skip_none=False))
+        model = {name: settings[name] for name in self.names}
+        for part in model.values():  # as in a file: a part without options has no list of them
+            if isinstance(part, dict) and not part.get("init_args"):
+                part.pop("init_args", None)
+        return yaml.safe_dump({"model": model}, sort_keys=False)
+
+
+class OneJob(Jobs):
+    """A single job as the data of `FitFree`.
+
+    Args:
+        job: the job; without a target it is a plain picture.
+    """
+
+    def __init__(self, job: Job) -> None:
+        L.LightningDataModule.__init__(self)
+        self.jobs = [job]
+
+
+class PictureFile(RunFolder):
+    """Takes a run's one picture, and writes it to a file instead of a folder.
+
+    Args:
+        path: the file.
+        job: whose picture it is; its plain twin's isn't written.
+        source: the picture that was edited, whose scale the new one gets.
+        size: height and width that pictures are made at.
+    """
+
+    def __init__(self, path: Path, job: Job, source: Picture | None, size: tuple[int, int]) -> None:
+        super().__init__(path.parent)
+        self.file = path
+        self.job = job
+        self.source = source
+        self.size = size
+        self.config = ""
+        self.records: list[Record] = []
+
+    def open(self, jobs: Sequence[Job], config: str | None) -> None:
+        """Take what decides the picture, which is written into it, and its digest."""
+        self.config = config or ""
+        self.digest = config_digest(yaml.safe_load(self.config) or {}, write_jobs(jobs))
+
+    def save(self, result: Result, backbone: Backbone, plain: Result | None = None) -> None:
+        """Write the job's picture, and keep its record."""
+        if result.job != self.job:
+            return
+        self.records.append(make_record(result, self.digest, plain))
+        if result.image is not None:
+            picture = backbone.render(result.image[0], result.path)
+            if self.source is not None:
+                picture = self.source.restored(picture, self.size)
+            save_picture(self.file, picture, self.job, self.digest, self.config)
+
+    def close(self, jobs: Sequence[Job], backbone: Backbone) -> list[Record]:
+        """The records; there is nothing to sum up."""
+        return self.records
+
+
+def output_file(given: str | None, job: Job) -> Path:
+    """Where the picture goes: the file given, or ``outputs/<id>-<seed>.png``; its folder is made.
+
+    Raises:
+        MuseError: no name of a PNG, a folder, the picture that is edited, or a place that can't be
+            written to.
+    """
+    path = Path(given or f"outputs/{job.id}-{job.seed}.png")
+    if path.is_dir():
+        raise MuseError(f"--out {given!r} is a folder. Name a file in it that ends in .png.")
+    if path.suffix.lower() != ".png":
+        raise MuseError(f"--out {given!r} is no name of a PNG. Use one that ends in .png.")
+    if job.image is not None and path.exists() and path.samefile(job.image):
+        raise MuseError(f"--out {given!r} is the picture that is edited. Use another name.")
+    make_folder(path.parent, "--out")
+    return path
+
+
+def closing_line(record: Record, path: Path, seconds: float) -> str:
+    """Where the picture is, and how the guide reads it."""
+    after, before = target_probability(record), target_probability(record, "plain_probabilities")
+    if after is None:
+        name = strongest(record["probabilities"])
+        p = record["probabilities"][name]
+        return f"{path}: plain, {name} {p:.0%} by the guide, {seconds:.0f} s."
+    if record["start_step"] is None:
+        how = "never steered: lower --timing.eta, or set --timing.latest_start"
+    else:
+        how = f"steered from step {record['start_step']}"
+    was = "" if before is None else f"{before:.0%} -> "
+    notes = f" {record['notes'][0]}." if record["notes"] else ""
+    target = target_text(record["target"])
+    return f"{path}: {target} {was}{after:.0%} by the guide itself, {how}, {seconds:.0f} s.{notes}"
+
+
+def _model_of(file: str) -> str:
+    """What a file for `muse fit-free` says about model and devices, as JSON; any other stays for
+    the parser to read or refuse.
+    """
+    said = sections(file)
+    model, trainer = said.get("model") or {}, said.get("trainer") or {}
+    if not {"model", "data"} & set(said) or not isinstance(model, dict):
+        return file
+    kept = {name: value for name, value in model.items() if name not in FOLDER_OPTIONS}
+    devices = {name: value for name, value in trainer.items() if name in DEVICE_OPTIONS}
+    return json.dumps({**kept, "trainer": devices} if devices else kept)

@@ -1,0 +1,85 @@
+"""Digests of packaged weights: whoever loads them learns whether they are missing or altered.
+
+`muse fit` keeps them true; ``python -m muse.digests`` writes them anew, after weights in the
+package were replaced by hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+
+from muse.files import write_text
+from muse.types import MuseError
+
+NAME = "digests.json"
+REMEDY = (
+    "Install muse again (pip install --force-reinstall muse-emotion); or, where you replaced them "
+    "on purpose, run python -m muse.digests."
+)
+
+
+def check_digests(root: Path, path: Path) -> None:
+    """Compare the weights at or below `path` with the digests of the pipeline in `root`. A file is
+    read once in a process, unless it changes.
+
+    Raises:
+        MuseError: a file that is missing, altered, or has no digest.
+    """
+    listing = root / NAME
+    if not listing.is_file():
+        raise MuseError(f"{str(root)!r} has no {NAME} to check its weights by. {REMEDY}")
+    known: dict[str, str] = json.loads(listing.read_text(encoding="utf-8"))
+    for name in sorted({*known, *_weights(root)}):
+        file = root / name
+        if not file.is_relative_to(path):
+            continue
+        if not file.is_file():
+            raise MuseError(f"The weights {str(file)!r} are missing. {REMEDY}")
+        if known.get(name) != _digest(file):
+            raise MuseError(f"The weights {str(file)!r} are altered (checked by digest). {REMEDY}")
+
+
+def write_digests(root: Path) -> None:
+    """Write the digests of all weights of the pipeline in `root`."""
+    digests = {name: _digest(root / name) for name in _weights(root)}
+    write_text(root / NAME, json.dumps(digests, indent=1) + "\n")
+
+
+def note_digests(path: Path) -> None:
+    """Keep the digests true after weights were saved at `path`: those of the pipeline around it,
+    if it has any.
+    """
+    for folder in path.resolve().parents:
+        if (folder / NAME).is_file():
+            write_digests(folder)
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _weights(root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*.safetensors"))
+
+
+def _digest(path: Path) -> str:
+    state = path.stat()
+    return _digest_of(path, state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _digest_of(path: Path, size: int, changed: int) -> str:
+    return file_digest(path)
+
+
+if __name__ == "__main__":
+    from muse.weights import PACKAGED
+
+    for pipeline in PACKAGED.values():
+        write_digests(pipeline)
+        print(pipeline / NAME)

@@ -1,0 +1,68 @@
+"""Presets: settings that come with the package, named like files (``--config default``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FOLDER = Path(__file__).parent
+
+PRESETS = {
+    "default": ("default.yaml",),
+    "edit": ("default.yaml", "edit.yaml"),
+    "paper": ("paper.yaml",),
+}
+"""Name -> files, each laid over the ones before it."""
+
+
+def files(name: str) -> list[str]:
+    """The files behind a preset's name; any other name is a file of the user's and stays."""
+    if name not in PRESETS or Path(name).is_file():
+        return [name]
+    return [str(FOLDER / file) for file in PRESETS[name]]
+
+
+def with_presets(words: Sequence[str], otherwise: str) -> list[str]:
+    """Put files where ``--config`` names presets; and where no file says what the ``model`` is,
+    the preset `otherwise` first.
+
+    Args:
+        words: of a command line.
+        otherwise: a preset's name.
+    """
+    replaced: list[str] = []
+    told = False
+    for word, config in _configs(words):
+        found = files(config) if config is not None else []
+        told = told or any("model" in sections(file) for file in found)
+        replaced += [part for file in found for part in ("--config", file)] or [word]
+    first = [] if told else [part for file in files(otherwise) for part in ("--config", file)]
+    return [*first, *replaced]
+
+
+def sections(file: str) -> dict[str, Any]:
+    """What a configuration file says, by section; nothing where it can't be read, which the
+    command line's parser tells better.
+    """
+    try:
+        read = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _configs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Every word, with the configuration that it brings: ``--config X`` comes as one."""
+    rest = iter(words)
+    for word in rest:
+        option, equals, value = word.partition("=")
+        if option not in ("--config", "-c"):
+            yield word, None
+        elif equals:
+            yield word, value
+        else:
+            given = next(rest, None)
+            yield word, given

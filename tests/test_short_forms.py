@@ -1,0 +1,357 @@
+"""`muse generate` and `muse edit`, as a person uses them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from muse.cli import main
+from muse.presets import FOLDER, PRESETS, with_presets
+from muse.sampler import Sampler
+from tests.test_stable_diffusion import save_tiny_pipeline
+
+ROOT = Path(__file__).parent.parent
+TOY = str(ROOT / "configs" / "toy.yaml")
+SHORT = ["--config", TOY, "--steps", "12", "--max_iterations", "1", "--timing", "Always"]
+
+
+def generate(out: Path, *words: str, prompt: str = "a park") -> int:
+    """Make a short toy picture."""
+    return main(["generate", prompt, "--out", str(out), *SHORT, *words])
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a mistake was told in."""
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1, told
+    assert told[0].startswith("muse: error: ")
+    return told[0]
+
+
+def text_of(path: Path) -> dict[str, str]:
+    with Image.open(path) as picture:
+        return dict(picture.text)  # type: ignore[attr-defined]
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture).copy()
+
+
+def test_it_is_the_picture_that_fit_free_makes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "jobs.csv").write_text("prompt,emotion,seed\na park,awe,3\n")
+    run = tmp_path / "run"
+    words = ["--model.steps=12", "--model.max_iterations=1", "--model.timing=Always"]
+    words += ["--data.jobs", str(tmp_path / "jobs.csv"), "--output_dir", str(run)]
+    assert main(["fit-free", "--config", TOY, *words]) == 0
+    capsys.readouterr()
+    out = tmp_path / "new" / "folders" / "dog.png"
+    assert generate(out, "--emotion", "awe", "--seed", "3") == 0
+    made = run / "images" / "a-park-awe.png"
+    assert np.array_equal(pixels(out), pixels(made))
+    assert text_of(made).items() < text_of(out).items()
+    assert text_of(out).keys() == {*text_of(made), "config"}
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{out}: awe ")
+    assert "% -> " in lines[0]
+    assert "by the guide itself, steered from step 0, " in lines[0]
+    assert [path.name for path in out.parent.iterdir()] == ["dog.png"]
+
+
+def test_without_an_emotion_it_is_the_plain_twin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = ["--data.prompts=[a park]", "--data.emotions=[awe]", "--model.steps=12"]
+    assert main(["fit-free", "--config", TOY, *words, "--output_dir", str(run)]) == 0
+    seed = text_of(run / "images" / "a-park-awe.png")["seed"]
+    capsys.readouterr()
+    assert generate(tmp_path / "a.png", "--seed", seed) == 0
+    [twin] = (run / "plain").iterdir()
+    assert np.array_equal(pixels(tmp_path / "a.png"), pixels(twin))
+    assert text_of(tmp_path / "a.png")["target"] == "plain"
+    assert "a.png: plain, contentment " in capsys.readouterr().out
+
+
+def test_mixtures_and_a_name_made_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["generate", "a park", "--emotion", "awe:0.75,fear:0.25", "--seed", "5", *SHORT]
+    assert main(words) == 0
+    assert text_of(tmp_path / "outputs" / "a-park-awe75-fear25-5.png")["seed"] == "5"
+    assert "awe:0.75,fear:0.25 " in capsys.readouterr().out
+
+
+def test_no_twin_where_none_is_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate(tmp_path / "a.png", "--emotion", "awe", "--plain", "false") == 0
+    assert "->" not in capsys.readouterr().out
+
+
+def test_never_steered_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate(tmp_path / "a.png", "--emotion", "awe", "--timing=Never") == 0
+    assert "never steered: lower --timing.eta" in capsys.readouterr().out
+
+
+def test_options_with_and_without_model_in_front(tmp_path: Path) -> None:
+    plain = ["--emotion=awe", "--steering.lr=0.5", "--backbone.flow=true", "--guide=BayesGuide"]
+    assert generate(tmp_path / "a.png", *plain) == 0
+    full = [word.replace("--", "--model.") for word in plain[1:]]
+    assert generate(tmp_path / "b.png", plain[0], *full) == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert generate(tmp_path / "c.png", plain[0]) == 0
+    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "c.png").read_bytes()
+
+
+def test_the_config_of_a_run_and_a_printed_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = ["--data.limit=1", "--model.steps=9", "--output_dir", str(run)]
+    assert main(["fit-free", "--config", TOY, *words]) == 0
+    ask = ["generate", "a park", "--emotion", "awe", "--out"]
+    assert main([*ask, str(tmp_path / "a.png"), "--config", str(run / "config.yaml")]) == 0
+    capsys.readouterr()
+    assert main([*ask, "x.png", "--config", str(run / "config.yaml"), "--print_config"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["steps"] == 9
+    for name in ("prompt", "emotion", "out"):
+        del printed[name]
+    (tmp_path / "flat.yaml").write_text(yaml.safe_dump(printed))
+    assert main([*ask, str(tmp_path / "b.png"), "--config", str(tmp_path / "flat.yaml")]) == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_picture_says_how_to_make_it_again(tmp_path: Path) -> None:
+    words = ["--emotion", "awe", "--seed", "7", "--steering.lr", "0.3"]
+    assert generate(tmp_path / "a.png", *words) == 0
+    said = text_of(tmp_path / "a.png")
+    (tmp_path / "again.yaml").write_text(said["config"])
+    ask = ["generate", said["prompt"], "--emotion", said["target"], "--seed", said["seed"]]
+    ask += ["--config", str(tmp_path / "again.yaml"), "--out", str(tmp_path / "b.png")]
+    assert main(ask) == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_its_own_output_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("old")
+    assert generate(tmp_path / "a.png", "--emotion", "awe") == 0
+    assert text_of(tmp_path / "a.png")["prompt"] == "a park"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["generate", "a", "park"], "Unrecognized words: park. Put a prompt of several words in"),
+        (["generate"], "Missing: prompt."),
+        (["generate", "  "], "the prompt is empty"),
+        (["generate", "a spoon"], "names 0 of the toy's places"),
+        (["generate", "a park", "--emotion", "ange"], "Did you mean 'anger'?"),
+        (["generate", "a park", "--emotion", "awe,fear"], "Write one emotion ('awe') or weights"),
+        (["generate", "a park", "--seed", "x"], "Option --seed: Expected a int."),
+        (["generate", "a park", "--seed", "-1"], "seed -1 is out of range"),
+        (["generate", "a park", "--steps", "0"], "steps = 0 is not allowed"),
+        (["generate", "a park", "--model.emotion_scale", "0"], "emotion_scale = 0 is not allowed"),
+        (["generate", "a park", "--guide", "BayesGide"], "Did you mean 'BayesGuide'?"),
+        (["generate", "a park", "--nothing", "3"], "--nothing 3"),
+        (["generate", "a park", "--out", "a.jpg"], "is no name of a PNG"),
+        (["generate", "a park", "--out", "."], "is a folder"),
+        (["generate", "a park", "--out", "/proc/no/a.png"], "Choose another one with --out"),
+        (["generate", "a park", "--config", "no.yaml"], "File does not exist"),
+        (["generate", "a park", "--latents", "DDIMInversion"], "has no image, but DDIMInversion"),
+        (["edit", "a.png", "--prompt", "a park"], "Missing: emotion."),
+        (["edit", "a.png", "--emotion", "awe"], "Missing: prompt."),
+        (["edit", "no.png", "--prompt", "a park", "--emotion", "awe"], "No picture at 'no.png'"),
+        (["edit", "text.png", "--prompt", "a park", "--emotion", "awe"], "can't be read as a"),
+        (["edit", ".", "--prompt", "a park", "--emotion", "awe"], "is a folder"),
+        (["edit", "a.png", "--prompt", " ", "--emotion", "awe"], "the prompt is empty"),
+        (["edit", "a.png", "--prompt", "a park", "--emotion", "joy"], "Unknown emotion 'joy'"),
+        (["edit", "a.png", "--prompt", "a park", "--emotion", "awe", "--out", "./a.png"],
+         "is the picture that is edited"),
+        (["edit", "a.png", "--prompt", "a park", "--emotion", "awe"], "has points, not pictures"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_in_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (8, 8)).save("a.png")
+    Path("text.png").write_text("not a picture")
+    before = Path("a.png").read_bytes()
+    settings = [] if "--config" in words else SHORT
+    assert main([words[0], *settings, *words[1:]]) == 2
+    assert told in one_line(capsys)
+    assert Path("a.png").read_bytes() == before
+    assert not list(Path("outputs").glob("*"))
+
+
+def test_a_picture_that_fails_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate(tmp_path / "a.png", "--emotion", "awe", "--guidance_scale", "1e308") == 1
+    assert "The picture is not finite" in capsys.readouterr().err
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_ctrl_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sampler, "sample", interrupted)
+    assert generate(tmp_path / "a.png", "--emotion", "awe") == 130
+    assert "Interrupted: no picture was written." in capsys.readouterr().err
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration of a tiny pipeline of random weights, over the preset for editing."""
+    path = tmp_path_factory.mktemp("tiny")
+    save_tiny_pipeline(path)
+    model = {
+        "backbone": {"class_path": "StableDiffusion", "init_args": {"pretrained": str(path)}},
+        "guide": {"class_path": "ConvNet", "init_args": {"checkpoint": None, "width": 8}},
+        "timing": {"class_path": "StepWindow", "init_args": {"start": 2}},
+        "loss": {"class_path": "MultiEmotionLoss", "init_args": {"content": 0.0}},
+        "steps": 4,
+        "max_iterations": 1,
+    }
+    (path / "tiny.yaml").write_text(yaml.safe_dump({"model": model}))
+    return path
+
+
+def test_edit_brings_a_picture_to_the_models_size_and_back(
+    tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 4), dtype=np.uint8)
+    source, out = tmp_path / "scene.png", tmp_path / "fear.png"
+    Image.fromarray(noise).save(source)
+    ask = ["edit", str(source), "--prompt", "a dog", "--emotion", "fear", "--out", str(out)]
+    torch.manual_seed(0)
+    assert main([*ask, "--config", "edit", "--config", str(tiny / "tiny.yaml")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        "scene.png is 120x90 RGBA: transparency laid on white, its centre (90x90) edited at 16x16, "
+        "written at 90x90."
+    )
+    assert lines[1].startswith(f"{out}: fear ")
+    assert "steered from step 2" in lines[1]
+    assert len(lines) == 2
+    with Image.open(out) as picture:
+        assert (picture.size, picture.mode) == ((90, 90), "RGB")
+    assert text_of(out)["target"] == "fear"
+
+
+def test_prompts_are_remarked_on_once(
+    tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tiny pipeline knows letters alone, and 14 of them."""
+    words = ["--config", "default", "--config", str(tiny / "tiny.yaml"), "--model.steps=3"]
+    words += ["--data.prompts=[a b c dog, a b c]", "--data.emotions=[awe, fear]"]
+    assert main(["fit-free", *words, "--output_dir", str(tmp_path / "run")]) == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("muse: note")]
+    assert notes == [
+        "muse: note: Prompt 'a b c dog': the model doesn't know 'dog' (nothing is near), and may "
+        "draw anything."
+    ]
+    long = " ".join("abcdefghijklmnopqrst")
+    ask = ["generate", long, "--out", str(tmp_path / "a.png")]
+    assert main([*ask, "--config", "default", "--config", str(tiny / "tiny.yaml")]) == 0
+    assert "is too long: the model reads 14 tokens of it, and not 'o p q r s t'." in (
+        capsys.readouterr().err
+    )
+
+
+def test_muse_mini_names_the_words_that_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From any folder, offline, by what the package carries."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    ask = ["generate", "a dogg in a park", "--emotion", "awe", "--out", "dog.png"]
+    assert main([*ask, "--steps", "2", "--max_iterations", "1", "--timing=Always"]) == 0
+    told = capsys.readouterr()
+    assert "the model doesn't know 'dogg' (nearest: dog" in told.err
+    assert told.out.startswith("dog.png: awe ")
+    with Image.open("dog.png") as picture:
+        assert picture.size == (64, 64)
+
+
+# --- presets -----------------------------------------------------------------------------------
+
+
+def test_every_preset_is_of_files_that_are_there() -> None:
+    named = {name for names in PRESETS.values() for name in names}
+    assert named == {path.name for path in FOLDER.glob("*.yaml")}
+
+
+def test_a_preset_goes_first_where_no_file_has_a_model(tmp_path: Path) -> None:
+    default, edit = str(FOLDER / "default.yaml"), str(FOLDER / "edit.yaml")
+    data, model = tmp_path / "data.yaml", tmp_path / "model.yaml"
+    data.write_text("data: {limit: 1}\n")
+    model.write_text("model: {steps: 5}\n")
+    assert with_presets(["--x", "1"], "default") == ["--config", default, "--x", "1"]
+    assert with_presets(["--config", str(model)], "default") == ["--config", str(model)]
+    assert with_presets([f"--config={data}"], "default") == [
+        "--config", default, "--config", str(data),
+    ]  # fmt: skip
+    layered = ["--config", default, "--config", edit, "--x"]
+    assert with_presets(["-c", "edit", "--x"], "default") == layered
+    assert with_presets(["--config"], "default")[-1] == "--config"
+
+
+def test_a_file_of_the_users_own_goes_before_a_preset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("paper").write_text("model: {steps: 5}\n")
+    assert with_presets(["--config", "paper"], "default") == ["--config", "paper"]
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> dict:  # type: ignore[type-arg]
+    assert main(["fit-free", *words, "--print_config"]) == 0
+    return yaml.safe_load(capsys.readouterr().out)["model"]  # type: ignore[no-any-return]
+
+
+def test_the_paper_is_as_published(capsys: pytest.CaptureFixture[str]) -> None:
+    model = printed(capsys, "--config", "paper")
+    assert model["loss"]["init_args"] == {
+        "inherent": 0.0005, "similar": 0.0015, "content": 0.0, "similar_rule": "ring",
+    }  # fmt: skip
+    assert model["steering"]["init_args"]["lr"] == 0.01
+    assert model["timing"]["init_args"]["latest_start"] is None
+    published = {"steps": 50, "guidance_scale": 7.5, "tolerance": 1e-4, "stop_on": "total"}
+    published |= {"keep": "last", "emotion_scale": None}
+    assert {name: model[name] for name in published} == published
+
+
+def test_editing_is_the_default_with_an_inversion(capsys: pytest.CaptureFixture[str]) -> None:
+    default, edit = printed(capsys), printed(capsys, "--config", "edit")
+    assert default["latents"]["class_path"].endswith("GaussianNoise")
+    assert edit["latents"]["class_path"].endswith("DDIMInversion")
+    changed = {name for name in default if default[name] != edit[name]}
+    assert {"latents", "guidance_scale"} <= changed
+    assert not {"backbone", "guide", "similarity"} & changed
+    assert printed(capsys, "--config", str(ROOT / "configs" / "quickstart.yaml")) == default
+
+
+def test_the_digest_in_a_picture_tells_settings_apart(tmp_path: Path) -> None:
+    """The digest in a picture tells one setting from another."""
+    digests = []
+    for index, words in enumerate(([], ["--steps=13"], ["--seed=1"], [])):
+        assert generate(tmp_path / f"{index}.png", *words) == 0
+        digests.append(text_of(tmp_path / f"{index}.png")["config_digest"])
+    assert len(set(digests)) == 3
+    assert digests[0] == digests[3]
