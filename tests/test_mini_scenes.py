@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from transformers import CLIPTokenizer
 
+from muse.data.captions import feeling_caption
 from muse.emotions import EMOTIONS, neighbours
 from muse.mini import (
     FI_LIKE,
@@ -22,7 +23,6 @@ from muse.mini import (
 from muse.mini.captions import (
     contrastive_caption,
     diffusion_caption,
-    feeling_caption,
     vocabulary,
 )
 from muse.mini.marks import MARKS

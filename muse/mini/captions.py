@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from muse.data.captions import FEELINGS, feeling_caption
 from muse.mini.draw import pick
 from muse.mini.marks import MARKS
 from muse.mini.places import PLACES
@@ -33,28 +34,11 @@ HELD_OUT: frozenset[tuple[str, str]] = frozenset(
 )
 """(thing, place) that no training scene combines: prompts for testing composition."""
 
-FEELINGS: dict[str, str] = {
-    "amusement": "ecstasy, joy, or serenity",
-    "awe": "amazement, surprise, or distraction",
-    "contentment": "admiration, trust, or acceptance",
-    "excitement": "vigilance, anticipation, or interest",
-    "anger": "rage, anger, or annoyance",
-    "disgust": "loathing, disgust, or boredom",
-    "fear": "terror, fear, or apprehension",
-    "sadness": "grief, sadness, or pensiveness",
-}
-"""SimEmo's three words for every emotion."""
-
 
 def content_caption(thing: str, place: str) -> str:
     """The plain caption, such as "a dog in a park" or "an elephant on a beach"."""
     article = "an" if thing[0] in "aeiou" else "a"
     return f"{article} {thing} {PLACES[place].phrase}"
-
-
-def feeling_caption(mood: str) -> str:
-    """SimEmo's caption of an emotion, without entities."""
-    return f"a photo seems to express some feelings like {FEELINGS[mood]}"
 
 
 def diffusion_caption(

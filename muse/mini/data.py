@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from muse.data.captions import feeling_caption
 from muse.emotions import EMOTIONS
-from muse.mini.captions import contrastive_caption, diffusion_caption, feeling_caption
+from muse.mini.captions import contrastive_caption, diffusion_caption
 from muse.mini.places import PLACES
 from muse.mini.scenes import Scene, render_many
 from muse.mini.things import THINGS

@@ -1,4 +1,4 @@
-"""The prompts that muse-mini's settings are chosen on, and those that its figures are reported on."""
+"""Prompts: those that muse-mini's settings are chosen on, and those that figures are reported on."""
 
 import random
 
