@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessor
 
+from muse.cli import main
 from muse.data import FEELINGS, FI, EmoSet, feeling_caption
 from muse.data.emoset import seen_in
 from muse.data.emotion_pictures import train_transform, val_transform
@@ -321,3 +322,12 @@ def test_all_eight_emotions_are_needed(tmp_path: Path) -> None:
 def test_options_that_make_no_sense(options: dict, told: str, tmp_path: Path) -> None:
     with pytest.raises(MuseError, match=told):
         data(FI, fi(tmp_path), **options)
+
+
+def test_a_mistake_inside_a_nested_part_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    guide = ["--model.guide=TimmClassifier", "--model.guide.model=resnett18"]
+    task = ["--model=muse.tasks.EmotionClassification", *guide, "--model.output=a.safetensors"]
+    assert main(["fit", *task, "--data=muse.data.FI", "--data.root=nowhere"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "resnett18" in line
+    assert "resnet18" in line

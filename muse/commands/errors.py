@@ -10,8 +10,11 @@ from muse.types import MuseError
 
 def explain(error: BaseException) -> str | None:
     """What to tell the user about a mistake of theirs; None where it is a bug of ours."""
-    if isinstance(error, MuseError):
-        return str(error)
+    cause: BaseException | None = error
+    while cause is not None:  # jsonargparse wraps what a nested class's constructor raises
+        if isinstance(cause, MuseError):
+            return str(cause)
+        cause = cause.__cause__
     if isinstance(error, argparse.ArgumentError):
         return _parser_error(str(error.message))
     return None
@@ -20,8 +23,8 @@ def explain(error: BaseException) -> str | None:
 def _parser_error(message: str) -> str:
     missing = re.search(r"arguments are required: (.*)", message)
     if missing:
-        names = missing[1].replace("fit-free.", "--").replace("fit.", "--")
-        return f"Missing: {names}. See --help; --config default has every part of the model."
+        option = re.sub(r"\b(?:fit|fit-free)\.", "", missing[1])
+        return f"Missing: {option}. Give it, or a --config FILE that has it; see --help."
     if re.match(r"unrecognized arguments: \w", message):
         words = message.partition(": ")[2]
         return f"Unrecognized words: {words}. Put a prompt of several words in quotes."
