@@ -1,5 +1,5 @@
 """The table of muse-mini: prompts x 8 emotions, by the plain model, with the emotion's word in the
-prompt, and by muse with its presets; every arm by judges that took no part.
+prompt, and by muse with its presets; every arm from the same noise, by the same judges.
 
     python benchmarks/mini.py table [--set test] [--presets [default,paper]] [--limit 5] \
         [--options '[--model.max_iterations,3]']
@@ -18,19 +18,19 @@ from typing import Any, Literal
 
 import yaml
 from jsonargparse import ArgumentParser, auto_cli
-from rich.console import Console
-from rich.table import Table
 
 import muse.presets
 from muse.cli import main
 from muse.emotions import EMOTIONS, WHEEL
-from muse.jobs import Job
+from muse.jobs import Job, derive_seed
 from muse.metrics.bootstrap import Estimate
 from muse.mini.prompts import DEVELOPMENT, TEST_KNOWN, TEST_NEW
+from muse.records import read_records, write_record
 from muse.report.evaluation import cell
 from muse.sampler import Sampler
 
 SETS = {"development": DEVELOPMENT, "test": TEST_KNOWN + TEST_NEW}
+GROUPS = {"all": "", "seen pair": ", seen pairs", "unseen pair": ", unseen pairs"}
 
 
 def table(
@@ -45,59 +45,74 @@ def table(
 
     Args:
         set: which prompts.
-        presets: of muse, one column each.
+        presets: of muse, a column each.
         limit: only so many prompts.
         options: further ones for every run of muse fit-free.
         output_dir: a folder below it for each arm.
         word: whether to make the column with the emotion's word in the prompt.
     """
-    prompts = SETS[set][:limit]
+    prompts, root = SETS[set][:limit], Path(output_dir)
     arms: dict[str, dict[str, Any]] = {}
-    if word:
-        jobs = Path(output_dir) / "word.jsonl"
-        jobs.parent.mkdir(parents=True, exist_ok=True)
-        lines = [{"prompt": f"{p}, {e}", "emotion": e} for p in prompts for e in WHEEL]
-        jobs.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        never = ["--model.timing", "Never", "--model.plain", "false", "--data.jobs", str(jobs)]
-        arms["emotion word"] = _made("default", Path(output_dir) / "word", never)
     lists = ["--data.prompts", json.dumps(prompts), "--data.emotions", json.dumps(WHEEL)]
     for preset in presets:
-        arms[preset] = _made(preset, Path(output_dir) / preset, [*lists, *options])
-    _show(arms, presets)
+        _run(preset, root / preset, [*lists, *options])
+        arms[preset] = _evaluated(root / preset)
+    if word:
+        arms["emotion word"] = _with_the_word(prompts, root / "word", options)
+    _show(arms, presets[0])
 
 
-def _made(preset: str, folder: Path, words: list[str]) -> dict[str, Any]:
-    """Run an arm, evaluate it, and read what came out."""
+def _with_the_word(prompts: Sequence[str], folder: Path, options: Sequence[str]) -> dict[str, Any]:
+    """The plain model on "a dog in a park, awe", measured as "a dog in a park"."""
+    jobs = folder.with_name("word.jsonl")
+    jobs.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        {"prompt": f"{prompt}, {emotion}", "emotion": emotion, "seed": derive_seed(0, prompt)}
+        for prompt in prompts
+        for emotion in WHEEL
+    ]
+    jobs.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    never = ["--model.timing", "Never", "--model.plain", "false", "--data.jobs", str(jobs)]
+    _run("default", folder, [*options, *never])
+    for record in read_records(folder):
+        write_record(folder, {**record, "prompt": record["prompt"].rpartition(", ")[0]})
+    return _evaluated(folder)
+
+
+def _run(preset: str, folder: Path, words: list[str]) -> None:
     start = ["--config", preset, "--output_dir", str(folder), "--model.overwrite", "true"]
-    for command in (["fit-free", *start, *words], ["evaluate", str(folder)]):
-        code = main(command)
-        if code:
-            raise SystemExit(code)
+    code = main(["fit-free", *start, *words])
+    if code:
+        raise SystemExit(code)
+
+
+def _evaluated(folder: Path) -> dict[str, Any]:
+    code = main(["evaluate", str(folder)])
+    if code:
+        raise SystemExit(code)
     found: dict[str, Any] = json.loads((folder / "evaluation" / "evaluation.json").read_text())
     return found
 
 
-def _show(arms: dict[str, dict[str, Any]], presets: Sequence[str]) -> None:
-    names = [metric["name"] for metric in arms[presets[0]]["metrics"]]
-    made = Table("metric", "plain", *arms)
-    for name in names:
-        for group in ("all", "seen pair", "unseen pair"):
-            made.add_row(f"{name}, {group}", *_cells(arms, presets[0], name, group))
-    Console(width=160).print(made)
-
-
-def _cells(arms: dict[str, dict[str, Any]], first: str, name: str, group: str) -> list[str]:
-    found = [_estimates(arms[first], name, group).get("plain")]
-    found += [_estimates(arm, name, group).get("steered") for arm in arms.values()]
-    share = name not in ("ClipScore", "CLIP score")
-    return [cell(estimate, ".1%" if share else ".1f") for estimate in found]
+def _show(arms: dict[str, dict[str, Any]], first: str) -> None:
+    """Means with their intervals and, below, how much of the plain pictures' is kept."""
+    print(f"| | plain | {' | '.join(arms)} |\n|---|{'---|' * (1 + len(arms))}")
+    for metric in arms[first]["metrics"]:
+        for group, said in GROUPS.items():
+            found = [_estimates(arm, metric["name"], group) for arm in arms.values()]
+            means = [found[0].get("plain"), *(part.get("steered") for part in found)]
+            told = " | ".join(cell(mean, metric["show"]) for mean in means)
+            print(f"| {metric['name']}{said} | {told} |")
+            if any("ratio" in part for part in found):
+                kept = " | ".join(cell(part.get("ratio"), ".1%") for part in found)
+                print(f"| of plain's{said} | | {kept} |")
 
 
 def _estimates(arm: dict[str, Any], name: str, group: str) -> dict[str, Estimate]:
+    nan = float("nan")
     for metric in arm["metrics"]:
         if metric["name"] == name:
             part = metric["overall"] if group == "all" else metric["groups"].get(group, {})
-            nan = float("nan")
             return {
                 key: Estimate(**{k: nan if v is None else v for k, v in values.items()})
                 for key, values in part.items()
@@ -110,7 +125,7 @@ def rows(prompts: Sequence[str] = DEVELOPMENT) -> None:
     settings = yaml.safe_load((Path(muse.presets.__path__[0]) / "default.yaml").read_text())
     parser = ArgumentParser()
     parser.add_class_arguments(Sampler)
-    sampler = parser.instantiate_classes(parser.parse_object(settings["model"])).as_dict()
+    sampler = parser.instantiate(parser.parse_object(settings["model"])).as_dict()
     made = Sampler(**sampler)
     for kind, emotions in (("plain", [None] * 6), ("steered", EMOTIONS[:6])):
         jobs = [

@@ -150,7 +150,8 @@ def as_json(evaluation: Evaluation) -> str:
 
 
 def _metric(evaluation: Evaluation, measured: Measured) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": measured.metric.name, "guided": measured.guided}
+    metric = measured.metric
+    found: dict[str, Any] = {"name": metric.name, "show": metric.show, "guided": measured.guided}
     for kind, part in evaluation.parts().items():
         found[kind] = {
             name: {
