@@ -27,17 +27,16 @@ from muse.pictures import read_picture
 from muse.records import Record, on_target, read_records
 
 FIRST_SEED = 9_000_000
-ROUND_TRIP = "guidance 1"
+AT_ONCE = "--model.timing=Always"
+LATE = "--model.timing=StepWindow --model.timing.start=25"
 REMEDIES = {
-    ROUND_TRIP: "--model.guidance_scale=1 --model.emotion_scale=null --model.timing=Never",
-    "paper": "--model.guidance_scale=7.5 --model.emotion_scale=null",
-    "low guidance": "--model.guidance_scale=2 --model.emotion_scale=null",
-    "late start": "--model.guidance_scale=7.5 --model.emotion_scale=null "
-    "--model.timing=StepWindow --model.timing.start=25",
-    "negative prompt": "--model.guidance_scale=1 --model.emotion_scale=7.5",
-    "negative prompt, gentle": "--model.guidance_scale=1 --model.emotion_scale=3",
-    "negative prompt, late start": "--model.guidance_scale=1 --model.emotion_scale=7.5 "
-    "--model.timing=StepWindow --model.timing.start=25",
+    "guidance 1": "--model.guidance_scale=1 --model.emotion_scale=null --model.timing=Never",
+    "paper": f"{AT_ONCE} --model.guidance_scale=7.5 --model.emotion_scale=null",
+    "low guidance": f"{AT_ONCE} --model.guidance_scale=2 --model.emotion_scale=null",
+    "late start": f"{LATE} --model.guidance_scale=7.5 --model.emotion_scale=null",
+    "negative prompt": f"{AT_ONCE} --model.guidance_scale=1 --model.emotion_scale=7.5",
+    "negative prompt, gentle": f"{AT_ONCE} --model.guidance_scale=1 --model.emotion_scale=3",
+    "negative prompt, late start": f"{LATE} --model.guidance_scale=1 --model.emotion_scale=7.5",
     "preset edit": "",
 }
 
