@@ -53,7 +53,7 @@ def usage() -> str:
             "  muse --version          the version",
             "  --debug                 show the traceback of an error",
             "",
-            "to begin: muse fit-free --config configs/quickstart.yaml",
+            'to begin: muse generate "a dog in a park" --emotion awe',
         ]
     )
 

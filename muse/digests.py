@@ -31,7 +31,7 @@ def check_digests(root: Path, path: Path) -> None:
     listing = root / NAME
     if not listing.is_file():
         raise MuseError(f"{str(root)!r} has no {NAME} to check its weights by. {REMEDY}")
-    known: dict[str, str] = json.loads(listing.read_text(encoding="utf-8"))
+    known = _read(listing)
     for name in sorted({*known, *_weights(root)}):
         file = root / name
         if not file.is_relative_to(path):
@@ -44,23 +44,41 @@ def check_digests(root: Path, path: Path) -> None:
 
 def write_digests(root: Path) -> None:
     """Write the digests of all weights of the pipeline in `root`."""
-    digests = {name: _digest(root / name) for name in _weights(root)}
-    write_text(root / NAME, json.dumps(digests, indent=1) + "\n")
+    _write(root, {name: _digest(root / name) for name in _weights(root)})
 
 
 def note_digests(path: Path) -> None:
-    """Keep the digests true after weights were saved at `path`: those of the pipeline around it,
-    if it has any.
+    """Keep the digests of the pipeline around `path`, if it has any, true after weights were saved
+    there; those of other parts stay, so that an altered one is still refused.
+
+    Args:
+        path: a file of weights, or the folder of a part.
     """
-    for folder in path.resolve().parents:
-        if (folder / NAME).is_file():
-            write_digests(folder)
+    path = path.resolve()
+    for root in path.parents:
+        if (root / NAME).is_file():
+            kept = {
+                n: d for n, d in _read(root / NAME).items() if not (root / n).is_relative_to(path)
+            }
+            saved = {
+                n: _digest(root / n) for n in _weights(root) if (root / n).is_relative_to(path)
+            }
+            _write(root, {**kept, **saved})
 
 
 def file_digest(path: Path) -> str:
     """The sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(listing: Path) -> dict[str, str]:
+    known: dict[str, str] = json.loads(listing.read_text(encoding="utf-8"))
+    return known
+
+
+def _write(root: Path, digests: dict[str, str]) -> None:
+    write_text(root / NAME, json.dumps(digests, indent=1, sort_keys=True) + "\n")
 
 
 def _weights(root: Path) -> list[str]:

@@ -53,16 +53,18 @@ class Picture:
             return made
         return made.resize((width, height), Image.Resampling.LANCZOS)
 
-    def remark(self, size: tuple[int, int]) -> str | None:
-        """What happens to it on its way through a model of `size` and back, in one line; None
-        where nothing does.
+    def remark(self, size: tuple[int, int], restored: bool = True) -> str | None:
+        """What happens to it on its way through a model of `size`, and back where the result is
+        `restored` to its scale, in one line; None where nothing does.
         """
         width, height = self.image.size
         high, wide = self.cut(size)
         if (height, width, self.mode, self.changes) == (*size, "RGB", ()):
             return None
         part = "" if (high, wide) == (height, width) else f"its centre ({wide}x{high}) "
-        done = [*self.changes, f"{part}edited at {size[1]}x{size[0]}", f"written at {wide}x{high}"]
+        at = f"{size[1]}x{size[0]}"
+        written = f"{wide}x{high}" if restored else at
+        done = [*self.changes, f"{part}edited at {at}", f"written at {written}"]
         return f"{self.name} is {width}x{height} {self.mode}: {', '.join(done)}."
 
 

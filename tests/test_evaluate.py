@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from PIL import Image
 from muse.cli import main
 from muse.commands import evaluate as command
 from muse.emotions import EMOTIONS, WHEEL
+from muse.metrics import FinishedRun, Made, Metric
+from muse.metrics import evaluate as measure
 from muse.records import write_record
 from tests.test_report import record
 
@@ -144,6 +148,37 @@ def test_the_judge_that_guided_is_starred(run: Path, capsys: pytest.CaptureFixtu
     assert "no config.yaml" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("guide", "judge", "same"),
+    [
+        ("guide.pth", "elsewhere/copy.pth", True),
+        ("guide.pth", "elsewhere/guide.pth", False),
+        ("/gone/guide.pth", "guide.pth", True),
+        ("/gone/guide.pth", "elsewhere/copy.pth", False),
+        ("guide.pth", None, False),
+        (None, None, True),
+    ],
+)
+def test_which_judge_guided(run: Path, guide: str | None, judge: str | None, same: bool) -> None:
+    """One of the same weights, wherever they lie; of files that are gone the name counts."""
+    Path("elsewhere").mkdir()
+    Path("elsewhere/copy.pth").write_bytes(Path("guide.pth").read_bytes())
+    Path("elsewhere/guide.pth").write_bytes(b"others")
+    mine, its = (
+        {"class_path": "my_judges.ByColour", "init_args": {"checkpoint": name}}
+        for name in (guide, judge)
+    )
+    found = replace(FinishedRun.open(run), config={"model": {"guide": mine}})
+    assert found.guided_by(its) is same
+    assert not found.guided_by({**its, "class_path": "SimEmo"})
+
+
+def test_judges_without_a_checkpoint_differ_by_their_options(run: Path) -> None:
+    parts = [{"class_path": "BayesGuide", "init_args": {"dimension": n}} for n in (2, 3)]
+    found = replace(FinishedRun.open(run), config={"model": {"guide": parts[0]}})
+    assert [found.guided_by(part) for part in parts] == [True, False]
+
+
 def test_every_value_is_in_the_table(run: Path) -> None:
     assert evaluate("--config", "metrics.yaml", "--groups", "my_parts.last_word") == 0
     lines = (run / "evaluation" / "evaluation.csv").read_text().splitlines()
@@ -218,6 +253,35 @@ def test_edits_are_compared_with_their_source(run: Path, capsys: Any) -> None:
     assert evaluate("--config", "metrics.yaml") == 0  # needs no source
 
 
+class Sources(Metric):
+    """Keeps the sources that it is given."""
+
+    name = "sources"
+    needs_source = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Any] = []
+
+    def measure(self, pictures: Sequence[Made]) -> list[float]:
+        self.seen += [picture.source for picture in pictures]
+        return [0.0] * len(pictures)
+
+
+def test_a_source_is_read_once(run: Path) -> None:
+    """For all edits of it, plain and steered, that have its size."""
+    for path in (run / "records").iterdir():
+        path.unlink()
+    paint(Path("source.png"), "awe")
+    paint(run / "images" / "large.png", "awe", 32)
+    for name in ("dog-awe", "dog-fear", "large"):
+        write_record(run, record(name, image="source.png", plain="plain-dog"))
+    metric = Sources()
+    measure(FinishedRun.open(run), [metric])
+    assert len(metric.seen) == 6
+    assert sorted({id(source): source.shape[-1] for source in metric.seen}.values()) == [16, 32]
+
+
 def test_metrics_that_apply_nowhere_are_named(run: Path, capsys: Any) -> None:
     assert evaluate("--config", "metrics.yaml", "--metrics+", "PSNR") == 0
     assert "These apply to none of the pictures: PSNR." in capsys.readouterr().out
@@ -284,11 +348,12 @@ def test_the_packaged_list_parses() -> None:
         (["evaluate"], "Which run? Give its folder"),
         (["evaluate", "nowhere"], "There is no folder 'nowhere'"),
         (["evaluate", "."], "No records of pictures in 'records' (found none)"),
-        (["evaluate", "run"], "There are no metrics"),
+        (["evaluate", "run"], f"There are no metrics: the packaged list ({command.MINI}) is"),
+        (["evaluate", "run", "else"], "Unrecognized words: else. Words that belong together"),
         (["evaluate", "run", "--metrics", "[]"], "There are no metrics"),
         (["evaluate", "run", "--metrics", "[PSMR]"], "Unknown Metric 'PSMR'. Did you mean 'PSNR'?"),
         (["evaluate", "run", "--metrics", "[my_parts.Nope]"], "has no attribute 'Nope'"),
-        (["evaluate", "run", "--metrics", "[ClipScore]"], "A metric lacks 'clip'"),
+        (["evaluate", "run", "--metrics", "[ClipScore]"], f"--config FILE, as in {command.MINI}."),
         (["evaluate", "run", "--metrics", "[PSNR, PSNR]"], "Two metrics are called 'PSNR'"),
         (["evaluate", "run", "--metrics", "[my_parts.Few]"], "'few' gave 15 values for 16 pict"),
         (["evaluate", "run", "--metrics", "[PSNR]", "--device", "abacus"], "--device 'abacus'"),

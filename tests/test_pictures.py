@@ -231,7 +231,10 @@ def test_a_picture_of_the_models_size_comes_back_as_it_was_made(tmp_path):
 )  # fmt: skip
 def test_what_happens_to_a_picture_is_told(tmp_path, size, mode, told):
     Image.new(mode, size).save(tmp_path / "a.png")
-    assert open_picture(tmp_path / "a.png").remark((64, 64)) == told
+    picture = open_picture(tmp_path / "a.png")
+    assert picture.remark((64, 64)) == told
+    kept = picture.remark((64, 64), restored=False)
+    assert kept == f"{told.rpartition(' ')[0]} 64x64."
 
 
 def test_turning_and_frames_are_told(tmp_path):

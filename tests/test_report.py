@@ -12,6 +12,7 @@ from PIL import Image
 from muse.emotions import EMOTIONS
 from muse.records import on_target, read_records, target_probability, write_record
 from muse.report import contact_sheet, results_csv, traces
+from muse.schedulers import StepWindow
 from muse.tasks.summary import closing_lines
 from muse.types import MuseError
 
@@ -103,11 +104,13 @@ def test_closing_lines_name_the_remedies(folder: Path) -> None:
     never = record("b", start_step=None, similarity=[1.0, 2.0])
     failed = record("c", status="failed", reason="no memory", probabilities={})
     noted = record("d", notes=["step 3: the loss is not finite"])
-    told = "\n".join(closing_lines([record("a"), never, failed, noted], 5, folder, True))
+    records = [record("a"), never, failed, noted]
+    remedy = StepWindow(60).remedy
+    told = "\n".join(closing_lines(records, 5, folder, True, remedy))
     assert "Interrupted: 3 of 5 pictures are finished and stay." in told
     assert "Failed: c: no memory" in told
     assert "3 of 3 pictures (100%) read as their target; their plain twins: 0%" in told
     assert "1 pictures came out plain" in told
-    assert "--model.timing.latest_start" in told
+    assert "never started: set --model.timing.start below --model.steps." in told
     assert "1 searches met numbers that are not finite (d)" in told
     assert told.splitlines()[-1] == f"The pictures are in {folder}"

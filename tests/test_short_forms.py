@@ -96,9 +96,20 @@ def test_no_twin_where_none_is_wanted(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "->" not in capsys.readouterr().out
 
 
-def test_never_steered_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert generate(tmp_path / "a.png", "--emotion", "awe", "--timing=Never") == 0
-    assert "never steered: lower --timing.eta" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("timing", "remedy"),
+    [
+        (["--timing=Never"], "choose another --timing,"),
+        (["--timing=StepWindow", "--timing.start=12"], "set --timing.start below --steps,"),
+        (["--timing=ClipThreshold", "--timing.eta=100"],
+         "lower --timing.eta, or set --timing.latest_start,"),
+    ],
+)  # fmt: skip
+def test_never_steered_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], timing: list[str], remedy: str
+) -> None:
+    assert generate(tmp_path / "a.png", "--emotion", "awe", *timing) == 0
+    assert f"never steered: {remedy}" in capsys.readouterr().out
 
 
 def test_options_with_and_without_model_in_front(tmp_path: Path) -> None:
@@ -150,7 +161,7 @@ def test_its_own_output_is_made_anew(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["generate", "a", "park"], "Unrecognized words: park. Put a prompt of several words in"),
+        (["generate", "a", "park"], "Unrecognized words: park. Words that belong together"),
         (["generate"], "Missing: prompt."),
         (["generate", "  "], "the prompt is empty"),
         (["generate", "a spoon"], "names 0 of the toy's places"),
@@ -241,7 +252,9 @@ def test_edit_brings_a_picture_to_the_models_size_and_back(
     ask = ["edit", str(source), "--prompt", "a dog", "--emotion", "fear", "--out", str(out)]
     torch.manual_seed(0)
     assert main([*ask, "--config", "edit", "--config", str(tiny / "tiny.yaml")]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    told = capsys.readouterr()
+    assert "muse: note: scene.png" not in told.err
+    lines = told.out.splitlines()
     assert lines[0] == (
         "scene.png is 120x90 RGBA: transparency laid on white, its centre (90x90) edited at 16x16, "
         "written at 90x90."
@@ -252,6 +265,31 @@ def test_edit_brings_a_picture_to_the_models_size_and_back(
     with Image.open(out) as picture:
         assert (picture.size, picture.mode) == ((90, 90), "RGB")
     assert text_of(out)["target"] == "fear"
+
+
+def test_a_run_tells_what_becomes_of_its_pictures(
+    tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once for each file; edits keep the model's size. A broken file is told before any work."""
+    Image.new("RGB", (120, 90)).save(tmp_path / "scene.png")
+    Image.new("RGB", (16, 16)).save(tmp_path / "fits.png")
+    jobs, run = tmp_path / "jobs.csv", tmp_path / "run"
+    rows = ["prompt,emotion,image", "a b c,awe,scene.png", "a b c,fear,scene.png"]
+    jobs.write_text("\n".join([*rows, "a b c,anger,fits.png"]))
+    words = ["fit-free", "--config", "edit", "--config", str(tiny / "tiny.yaml")]
+    words += ["--data.jobs", str(jobs)]
+    assert main([*words, "--output_dir", str(run)]) == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("muse: note")]
+    assert notes == [
+        "muse: note: scene.png is 120x90 RGB: its centre (90x90) edited at 16x16, written at 16x16."
+    ]
+    for path in run.glob("images/*.png"):
+        with Image.open(path) as picture:
+            assert picture.size == (16, 16)
+    (tmp_path / "fits.png").write_text("no picture")
+    assert main([*words, "--output_dir", str(tmp_path / "other")]) == 2
+    assert "fits.png' can't be read as a picture" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_prompts_are_remarked_on_once(
@@ -326,7 +364,10 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> dict:  # type: i
 
 
 def test_the_paper_is_as_published(capsys: pytest.CaptureFixture[str]) -> None:
-    model = printed(capsys, "--config", "paper")
+    default, model = printed(capsys), printed(capsys, "--config", "paper")
+    for name in ("backbone", "guide", "similarity", "latents"):
+        assert model[name] == default[name]
+    assert model["steering"]["init_args"]["decay_over"] == "step"
     assert model["loss"]["init_args"] == {
         "inherent": 0.0005, "similar": 0.0015, "content": 0.0, "similar_rule": "ring",
     }  # fmt: skip

@@ -177,6 +177,22 @@ def test_saving_into_a_pipeline_keeps_its_digests_true(packaged):
         check_digests(packaged, packaged)
     note_digests(file)
     check_digests(packaged, packaged)
+    file.rename(packaged / "unet" / "b.safetensors")
+    note_digests(packaged / "unet")
+    check_digests(packaged, packaged)
+
+
+def test_saving_one_part_does_not_bless_another(packaged):
+    for name in ("unet", "guides"):
+        save_file({"more": torch.ones(3)}, packaged / name / "a.safetensors")
+    other = packaged / "guides" / "b.safetensors"
+    save_file(STATE, other)
+    note_digests(packaged / "unet")
+    note_digests(other)
+    check_digests(packaged, packaged / "unet")
+    check_digests(packaged, other)
+    with pytest.raises(MuseError, match=r"guides/a\.safetensors' are altered"):
+        check_digests(packaged, packaged)
 
 
 def test_nothing_is_noted_beside_a_pipeline_without_digests(tmp_path):

@@ -27,7 +27,9 @@ def _parser_error(message: str) -> str:
         return f"Missing: {option}. Give it, or a --config FILE that has it; see --help."
     if re.match(r"unrecognized arguments: \w", message):
         words = message.partition(": ")[2]
-        return f"Unrecognized words: {words}. Put a prompt of several words in quotes."
+        return (
+            f"Unrecognized words: {words}. Words that belong together, as in a prompt, need quotes."
+        )
     keys = re.findall(r'[Pp]arser key "([^"]+)":', message)
     if not keys:
         return f"{message[:1].upper()}{message[1:]}. See --help for what is allowed."

@@ -39,8 +39,8 @@ def evaluate(words: Sequence[str]) -> int:
         given = _parse(parser, ["--config", str(MINI), *words])
     if not given.metrics:
         raise MuseError(
-            "There are no metrics: the packaged list is for runs of muse-mini. Give a list of your "
-            "own with --config FILE, such as configs/evaluate/mini.yaml."
+            f"There are no metrics: the packaged list ({MINI}) is for runs of muse-mini. Give one "
+            "of your own like it, with --config FILE."
         )
     guided = _guides(run, given.metrics)
     made = parser.instantiate(given)
@@ -122,7 +122,7 @@ def _parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
         if missing:
             raise MuseError(
                 f"A metric lacks {missing[1]!r}. Give it under init_args in a --config FILE, as in "
-                "configs/evaluate/mini.yaml."
+                f"{MINI}."
             ) from None
         raise
 

@@ -72,7 +72,8 @@ def fit_free(words: list[str]) -> int:
     )
     model: Any = cli.model
     jobs = len(cli.datamodule.jobs)
-    for line in closing_lines(model.records, jobs, model.folder.path, model.interrupted):
+    remedy = model.sampler.setup.timing.remedy
+    for line in closing_lines(model.records, jobs, model.folder.path, model.interrupted, remedy):
         print(line)
     if model.interrupted:
         return 130

@@ -104,7 +104,8 @@ class ShortForm:
         if record["status"] == "failed":
             print(f"muse: error: {record['reason']}", file=sys.stderr)
             return 1
-        print(closing_line(record, path, time.perf_counter() - begun))
+        remedy = task.sampler.setup.timing.remedy
+        print(closing_line(record, path, time.perf_counter() - begun, remedy))
         return 0
 
     def config_of(self, given: Namespace) -> str:
@@ -153,6 +154,10 @@ class PictureFile(RunFolder):
         self.config = config or ""
         self.digest = config_digest(yaml.safe_load(self.config) or {}, write_jobs(jobs))
 
+    def remark(self, source: Picture, size: tuple[int, int]) -> str | None:
+        """Nothing: the command has told it."""
+        return None
+
     def save(self, result: Result, backbone: Backbone, plain: Result | None = None) -> None:
         """Write the job's picture, and keep its record."""
         if result.job != self.job:
@@ -187,15 +192,15 @@ def output_file(given: str | None, job: Job) -> Path:
     return path
 
 
-def closing_line(record: Record, path: Path, seconds: float) -> str:
-    """Where the picture is, and how the guide reads it."""
+def closing_line(record: Record, path: Path, seconds: float, remedy: str) -> str:
+    """Where the picture is, and how the guide reads it; `remedy` is the timing's."""
     after, before = target_probability(record), target_probability(record, "plain_probabilities")
     if after is None:
         name = strongest(record["probabilities"])
         p = record["probabilities"][name]
         return f"{path}: plain, {name} {p:.0%} by the guide, {seconds:.0f} s."
     if record["start_step"] is None:
-        how = "never steered: lower --timing.eta, or set --timing.latest_start"
+        how = f"never steered: {remedy}"
     else:
         how = f"steered from step {record['start_step']}"
     was = "" if before is None else f"{before:.0%} -> "

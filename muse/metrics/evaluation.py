@@ -147,7 +147,7 @@ def _measure(
     run: FinishedRun, found: Sequence[Measured], rows: range, sources: bool, device: str
 ) -> None:
     """Fill in the values of some records."""
-    picture = cache(lambda path: load(path).to(device))
+    picture = cache(lambda path, size=None: load(path, size).to(device))
 
     def made(record: Record, arm: Arm) -> Made | None:
         path = run.path(record, arm)
@@ -155,7 +155,7 @@ def _measure(
             return None
         image = picture(path)
         edited = sources and record["image"]
-        source = load(Path(record["image"]), image.shape[-2:]).to(device) if edited else None
+        source = picture(Path(record["image"]), image.shape[-2:]) if edited else None
         return Made(record["prompt"], record["target"], image, source)
 
     for arm in found[0].values if found else ():

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from torch import Tensor
 
+from muse.digests import file_digest
 from muse.guides import Guide
 from muse.pictures import open_picture
 from muse.records import Record, read_records
@@ -103,17 +104,22 @@ class FinishedRun:
         return _file(name) == _file("muse-mini")
 
     def guided_by(self, judge: Mapping[str, Any]) -> bool:
-        """Whether this judge also guided the run: the same class with the same checkpoint.
+        """Whether this judge also guided the run: the same class with the same checkpoint, or,
+        without checkpoints, with the same options.
 
         Args:
             judge: its configuration, ``class_path`` and ``init_args``.
         """
-        pair = [
-            (_class(part), _file(part.get("init_args", {}).get("checkpoint")))
-            for part in (self._part("guide"), judge)
-            if part.get("class_path")
-        ]
-        return len(pair) == 2 and pair[0] == pair[1]
+        guide = self._part("guide")
+        if "class_path" not in guide or _class(guide) != _class(judge):
+            return False
+        mine, its = guide.get("init_args", {}), judge.get("init_args", {})
+        one, other = _file(mine.get("checkpoint")), _file(its.get("checkpoint"))
+        if one is None or other is None:
+            return bool(mine == its)
+        if one.is_file() and other.is_file():
+            return file_digest(one) == file_digest(other)
+        return one.name == other.name  # a run may come from a machine with other folders
 
     def _part(self, name: str) -> dict[str, Any]:
         part = (self.config.get("model") or {}).get(name)

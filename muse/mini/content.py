@@ -58,8 +58,8 @@ class ContentClassifier(nn.Module):
             labels = labels_in(metadata)
             if labels is None or "thing.bias" not in state:
                 raise MuseError(
-                    f"{checkpoint!r} is no content classifier. Train one with "
-                    "`muse fit --config configs/mini/content.yaml`."
+                    f"{checkpoint!r} is no content classifier. Give one that `muse fit` made with "
+                    "the task muse.tasks.ContentClassification."
                 )
             split = len(state["thing.bias"])
             things, places = labels[:split], labels[split:]

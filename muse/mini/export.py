@@ -40,7 +40,7 @@ def save_part(module: nn.Module, folder: Path) -> None:
     # `from_pretrained(folder)` without options must give a pipeline that runs on a CPU.
     file = folder / "config.json"
     file.write_text(file.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
-    note_digests(file)
+    note_digests(folder)
 
 
 def save_state(module: nn.Module, file: Path, labels: tuple[str, ...], without: str) -> None:

@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent
 PRESETS = {
     "default": ("default.yaml",),
     "edit": ("default.yaml", "edit.yaml"),
-    "paper": ("paper.yaml",),
+    "paper": ("default.yaml", "paper.yaml"),
 }
 """Name -> files, each laid over the ones before it."""
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from muse.emotions import COLORS, EMOTIONS, WHEEL
 from muse.metrics.bootstrap import Values
 from muse.metrics.evaluation import Evaluation, Measured
+from muse.report.contact_sheet import FAINT, INK
 
-INK, FAINT = "#1c1c1e", "#77777c"
 SHADES = LinearSegmentedColormap.from_list("muse", ["#ffffff", "#9db8dc", "#2c4a7c"])
 COLUMNS = 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -32,6 +32,9 @@ class TimingPolicy(nn.Module, ABC):
 
     State goes in and comes out: a policy keeps nothing about a row, so rows never meet in it.
     """
+
+    remedy: ClassVar[str] = "choose another --timing"
+    """What to do, by options of `muse generate`, where it never steered a picture."""
 
     def init(self) -> Any:
         """The state of a row that has not begun; by default a latch, not yet closed."""
@@ -83,6 +86,8 @@ class StepWindow(TimingPolicy):
         MuseError: start below 0, or stop not above start.
     """
 
+    remedy: ClassVar[str] = "set --timing.start below --steps"
+
     def __init__(self, start: int, stop: int | None = None) -> None:
         super().__init__()
         if start < 0 or (stop is not None and stop <= start):
@@ -115,6 +120,8 @@ class ClipThreshold(TimingPolicy):
     Raises:
         MuseError: eta out of range, or latest_start below 0.
     """
+
+    remedy: ClassVar[str] = "lower --timing.eta, or set --timing.latest_start"
 
     def __init__(self, eta: float, latest_start: int | None = None) -> None:
         super().__init__()

@@ -12,6 +12,7 @@ import torch
 
 from muse.data import Jobs, plain_twins
 from muse.jobs import Job
+from muse.pictures import open_picture
 from muse.records import Record
 from muse.results import Result
 from muse.sampler import Sampler
@@ -106,13 +107,14 @@ class FitFree(L.LightningModule):
 
     def _check(self, jobs: Sequence[Job]) -> None:
         """Refuse prompts that the backbone can't encode, jobs with a picture where none is read,
-        and jobs without one where one is; pass on what the backbone remarks about prompts.
+        jobs without one where one is, and files that are no pictures; pass on what there is to
+        remark about prompts and pictures.
         """
         latents, backbone = self.sampler.latents, self.sampler.backbone
         for prompt in {job.prompt: None for job in jobs}:
             backbone.embed([prompt], self.sampler.setup.size)
-            for line in backbone.remarks(prompt) if self.trainer.is_global_zero else []:
-                print(f"muse: note: {line}", file=sys.stderr)
+            for line in backbone.remarks(prompt):
+                self._note(line)
         for job in jobs:
             if job.image is not None and not backbone.reads_pictures:
                 raise MuseError(
@@ -129,3 +131,9 @@ class FitFree(L.LightningModule):
                     f"Job {job.id!r} has no image, but {type(latents).__name__} starts from one. "
                     "Add an image column, or use --model.latents GaussianNoise."
                 )
+        for image in dict.fromkeys(job.image for job in jobs if job.image is not None):
+            self._note(self.folder.remark(open_picture(image), self.sampler.setup.size))
+
+    def _note(self, line: str | None) -> None:
+        if line and self.trainer.is_global_zero:
+            print(f"muse: note: {line}", file=sys.stderr)

@@ -18,6 +18,7 @@ from muse.data import write_jobs
 from muse.emotions import strongest
 from muse.files import make_folder, replacing, write_text
 from muse.jobs import Job
+from muse.pictures import Picture
 from muse.records import Record, make_record, read_records, write_record
 from muse.report import contact_sheet, results_csv, traces
 from muse.report.results import target_text
@@ -28,7 +29,7 @@ from muse.types import MuseError
 class RunFolder:
     """The folder that a run leaves: config.yaml, jobs.jsonl, images/, plain/, records/, and at
     the end results.csv, contact_sheet.png and traces.png. Every file is written whole or not at
-    all.
+    all; pictures have the model's size, those made from a picture too.
 
     Args:
         path: the folder.
@@ -67,6 +68,10 @@ class RunFolder:
         write_text(self.path / "jobs.jsonl", listing)
         if config:
             write_text(self.path / "config.yaml", repeatable(settings))
+
+    def remark(self, source: Picture, size: tuple[int, int]) -> str | None:
+        """What to tell about a picture that is edited at `size`, if anything."""
+        return source.remark(size, restored=False)
 
     def save(self, result: Result, backbone: Backbone, plain: Result | None = None) -> None:
         """Write a picture and, for a steered one, its record; `plain` is its plain twin."""

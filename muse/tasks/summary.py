@@ -10,7 +10,7 @@ from muse.records import Record, on_target
 
 
 def closing_lines(
-    records: Sequence[Record], jobs: int, folder: Path, interrupted: bool
+    records: Sequence[Record], jobs: int, folder: Path, interrupted: bool, remedy: str
 ) -> list[str]:
     """Tell a person about a run, the place of its pictures last.
 
@@ -19,6 +19,7 @@ def closing_lines(
         jobs: how many were asked for.
         folder: of the run.
         interrupted: whether Ctrl-C ended it.
+        remedy: the timing's, for pictures that were never steered.
     """
     done = [record for record in records if record["status"] == "done"]
     failed = [record for record in records if record["status"] == "failed"]
@@ -27,7 +28,7 @@ def closing_lines(
         lines.append(f"Interrupted: {len(done)} of {jobs} pictures are finished and stay.")
     lines += [f"Failed: {record['id']}: {record['reason']}" for record in failed]
     if done:
-        lines += [_accuracy(done), *_timing(done), *_notes(done)]
+        lines += [_accuracy(done), *_timing(done, remedy), *_notes(done)]
     sheet = folder / "contact_sheet.png"
     where = f"{folder}, side by side in {sheet.name}" if sheet.exists() else str(folder)
     lines.append(f"The pictures are in {where}")
@@ -44,7 +45,7 @@ def _accuracy(done: Sequence[Record]) -> str:
     return f"{line} (by the guide itself)."
 
 
-def _timing(done: Sequence[Record]) -> list[str]:
+def _timing(done: Sequence[Record], remedy: str) -> list[str]:
     lines = []
     starts = [record["start_step"] for record in done if record["start_step"] is not None]
     similarities = sorted(value for record in done for value in record["similarity"])
@@ -59,8 +60,8 @@ def _timing(done: Sequence[Record]) -> list[str]:
     never = len(done) - len(starts)
     if never:
         lines.append(
-            f"{never} pictures came out plain, because steering never started. Lower "
-            "--model.timing.eta, or set --model.timing.latest_start to a step."
+            f"{never} pictures came out plain, because steering never started: "
+            f"{remedy.replace('--', '--model.')}."
         )
     return lines
 
