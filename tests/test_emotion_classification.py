@@ -168,6 +168,8 @@ def test_published_recipe_is_simemos() -> None:
         assert recipe["trainer"]["max_epochs"] == 25
         assert options["guide"]["init_args"]["clip"] == "openai/clip-vit-large-patch14"
         assert (options["learning_rate"], options["tower_rate"]) == (1e-3, 1e-6)
+        assert options["weight_decay"] == 0
+        assert "gradient_clip_val" not in recipe["trainer"]
         assert (options["tower_from_epoch"], options["halve_every"]) == (3, 6)
         assert (options["language_weight"], options["augment"]) == (0.3, False)
 
@@ -256,6 +258,14 @@ def test_the_tower_learns_from_its_epoch_on(clip: Clip, tmp_path: Path) -> None:
     assert not torch.equal(tower[2], first)
     assert not torch.equal(head[0], head[1])
     assert torch.equal(text[0], text[2])
+
+
+def test_the_head_has_its_own_weight_decay(clip: Clip, tmp_path: Path) -> None:
+    options = {"weight_decay": 0.0, "tower_rate": 1e-4, "halve_every": 1}
+    task = EmotionClassification(SimEmo(clip), str(tmp_path / "a.safetensors"), **options)
+    groups = task.configure_optimizers()["optimizer"].param_groups
+    assert [group["weight_decay"] for group in groups] == [0.0, 0.01, 0.01]
+    assert groups[0]["params"] == list(task.guide.classifier.parameters())
 
 
 def test_rates_halve_or_make_one_cycle(clip: Clip, tmp_path: Path) -> None:
@@ -370,6 +380,22 @@ def test_a_run_without_validation_saves_its_last_weights(
     assert capsys.readouterr().out == f"never validated; saved to {output}\n"
 
 
+def test_best_weights_that_are_gone_are_not_claimed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "a.safetensors"
+
+    class _Lose(L.Callback):
+        def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            output.unlink()
+
+    task = EmotionClassification(_Told(), str(output), augment=False)
+    fit(task, _Bright(), callbacks=[_Lose()])
+    assert output.is_file()
+    told = "the last weights, as the best ones (val/accuracy 1.000) are gone"
+    assert capsys.readouterr().out == f"{told}; saved to {output}\n"
+
+
 def test_data_comes_at_the_size_that_the_classifier_reads(clip: Clip, tmp_path: Path) -> None:
     root = fi(tmp_path / "FI", each=1)
     for guide, size in ((EmoGen(clip), 32), (ConvNet(width=8), 64), (_Told(), 224)):
@@ -391,6 +417,7 @@ def test_data_comes_at_the_size_that_the_classifier_reads(clip: Clip, tmp_path: 
         ({"tower_from_epoch": 3}, "tower_from_epoch=3, tower_rate=0.0"),
         ({"tower_from_epoch": -1, "tower_rate": 1e-6}, "tower_from_epoch=-1"),
         ({"halve_every": 0}, "halve_every=0"),
+        ({"weight_decay": -0.1}, "weight_decay=-0.1"),
         ({"guide": ConvNet(width=8), "tower_rate": 1e-6}, "ConvNet has no CLIP"),
     ],
 )

@@ -7,6 +7,7 @@ import logging
 import random
 from pathlib import Path
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -16,8 +17,10 @@ from transformers import CLIPImageProcessor
 from muse.cli import main
 from muse.data import FEELINGS, FI, EmoSet, feeling_caption
 from muse.data.emoset import seen_in
-from muse.data.emotion_pictures import train_transform, val_transform
+from muse.data.transforms import train_transform, val_transform
 from muse.emotions import EMOTIONS
+from muse.guides import ConvNet
+from muse.tasks import EmotionClassification
 from muse.types import MuseError
 
 NOTES = [
@@ -113,7 +116,7 @@ def test_elements_of_entries_are_known_by_what_they_are(tmp_path: Path) -> None:
         p.path.relative_to(tmp_path / "mixed") for p in mixed
     ]
     assert [p.emotion for p in plain] == [p.emotion for p in mixed]
-    assert [tuple(p.entities()) for p in mixed] == SEEN * 8
+    assert [p.entities for p in mixed] == SEEN * 8
 
 
 @pytest.mark.parametrize("upper", [False, True])
@@ -142,14 +145,29 @@ def test_captions_are_simemos() -> None:
     )
 
 
-def test_an_annotation_that_is_not_there_is_none(tmp_path: Path) -> None:
+def test_annotations_that_cannot_be_read_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     root = emoset(tmp_path, each=1)
-    for note in root.glob("annotation/*/*train*.json"):
-        note.unlink()
-    (root / "annotation" / "awe" / "awe_train0.json").write_text("[not JSON")
-    (root / "annotation" / "fear" / "fear_train0.json").write_text("[1]")
-    [batch] = data(EmoSet, root).train_dataloader()
-    assert all(caption.startswith("a photo seems to express") for caption in batch["caption"])
+    notes = {
+        emotion: root / "annotation" / emotion / f"{emotion}_train0.json" for emotion in EMOTIONS
+    }
+    notes["sadness"].unlink()
+    notes["awe"].write_text("[not JSON")
+    notes["fear"].write_text("[1]")
+    notes["anger"].write_bytes(b"\xff")
+    with caplog.at_level(logging.WARNING):
+        made = data(EmoSet, root)
+    [record] = caplog.records
+    told = record.getMessage()
+    assert "4 of 8 annotations of train are missing or damaged" in told
+    assert sum(str(note) in told for note in notes.values()) == 3
+    assert ", ...)" in told
+    assert "\n" not in told
+    [batch] = made.train_dataloader()
+    for emotion, caption in zip(batch["emotion"].tolist(), batch["caption"], strict=True):
+        alone = EMOTIONS[emotion] in ("sadness", "awe", "fear", "anger")
+        assert caption.startswith("a photo seems" if alone else "a photo contains tree")
 
 
 # --- pictures ----------------------------------------------------------------------------------
@@ -230,7 +248,7 @@ def test_corrupt_pictures_are_replaced_by_the_next(
     (root / "val" / "awe" / "0.jpg").write_bytes(whole[: len(whole) // 2])
     (root / "val" / "awe" / "1.jpg").write_bytes(b"")
     (root / "val" / "sadness" / "1.jpg").write_bytes(b"not a picture")  # the last of all
-    made = data(FI, root, workers=workers)
+    made = data(FI, root, workers=workers, min_share=13 / 16)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             batches = list(made.val_dataloader())
@@ -253,7 +271,31 @@ def test_no_readable_picture_at_all(tmp_path: Path) -> None:
     for path in root.glob("train/*/*.jpg"):
         path.write_bytes(b"x")
     with pytest.raises(MuseError, match="None of the 16 pictures can be read"):
-        next(iter(data(FI, root).train_dataloader()))
+        next(iter(data(FI, root, min_share=0).train_dataloader()))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_too_many_unreadable_pictures_end_the_run_in_one_line(tmp_path: Path, workers: int) -> None:
+    root = fi(tmp_path)
+    for emotion in EMOTIONS[:3]:
+        (root / "train" / emotion / "0.jpg").write_bytes(b"not a picture")
+    task = EmotionClassification(ConvNet(width=8), str(tmp_path / "a.safetensors"))
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    kept = {"batch_size": 8, "workers": workers}
+    with pytest.raises(MuseError, match="With it, 3 of 16 pictures can't be read") as caught:
+        trainer.fit(task, FI(str(root), min_share=14 / 16, **kept))
+    told = str(caught.value)
+    assert told.endswith("at least 88% must be: fetch them again, or lower --data.min_share.")
+    assert "\n" not in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize(

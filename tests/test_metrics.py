@@ -15,7 +15,7 @@ from transformers import BatchEncoding
 from muse.cli import main
 from muse.clip import Clip
 from muse.emotions import EMOTIONS
-from muse.guides import ClipSimilarity, Guide
+from muse.guides import ClipSimilarity, Guide, save_classifier
 from muse.metrics import (
     PSNR,
     ClipScore,
@@ -29,7 +29,6 @@ from muse.metrics import (
 )
 from muse.mini import HELD_OUT, PLACES, THINGS, SceneData, content_caption
 from muse.mini.content import ContentClassifier, composition, named
-from muse.mini.export import save_state
 from muse.registry import available, summary
 from muse.tasks import ContentClassification
 from muse.types import MuseError
@@ -205,7 +204,7 @@ def test_content_classifier_is_small_and_comes_back_as_saved(tmp_path):
     torch.manual_seed(0)
     classifier = ContentClassifier().eval()
     file = tmp_path / "content.safetensors"
-    save_state(classifier, file, classifier.labels, without="clip.")
+    save_classifier(classifier, classifier.labels, file)
     assert sum(p.numel() for p in classifier.parameters()) < 900_000
     assert file.stat().st_size < 1_800_000
     again = ContentClassifier(str(file)).eval()
@@ -223,7 +222,7 @@ def test_classes_come_with_the_checkpoint(tmp_path):
     classifier = ContentClassifier()
     classifier.thing, classifier.place = torch.nn.Linear(160, 2), torch.nn.Linear(160, 3)
     file = tmp_path / "content.safetensors"
-    save_state(classifier, file, ("owl", "bee", "sea", "sky", "cave"), without="clip.")
+    save_classifier(classifier, ("owl", "bee", "sea", "sky", "cave"), file)
     again = ContentClassifier(str(file))
     assert again.names == {"thing": ("owl", "bee"), "place": ("sea", "sky", "cave")}
     assert again.eval()(torch.rand(1, 3, 64, 64)).place.shape == (1, 3)

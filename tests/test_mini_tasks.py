@@ -8,6 +8,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from transformers import CLIPModel, CLIPTokenizer
 
+from muse.clip import MEAN, STD, load_clip
 from muse.emotions import EMOTIONS
 from muse.guides import ConvNet, EmoGen, SimEmo
 from muse.mini import SceneData
@@ -94,6 +95,16 @@ def test_text_encoder_is_the_text_tower_of_clip(folder):
     with torch.no_grad():
         expected = clip.text_model(ids).last_hidden_state
         assert torch.allclose(pipeline.text_encoder(ids)[0], expected, atol=1e-5)
+
+
+def test_clip_comes_with_its_tokenizer_and_preprocessing(folder):
+    clip = load_clip(str(folder / "clip"))
+    assert clip.size == 64
+    assert torch.equal(clip.mean.flatten(), torch.tensor(MEAN))
+    assert torch.equal(clip.std.flatten(), torch.tensor(STD))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        written = (folder / "clip" / name).read_text()
+        assert written == (folder / "tokenizer" / name).read_text()
 
 
 @pytest.mark.parametrize("guide", [SimEmo, EmoGen, ConvNet])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from muse.digests import check_digests, write_digests
 from muse.emotions import EMOTIONS
-from muse.guides import TimmClassifier, save_guide
+from muse.guides import TimmClassifier, save_classifier
 from muse.types import MuseError
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +81,7 @@ def test_gradients_reach_the_whole_picture(shape: tuple[int, int]) -> None:
 def test_a_saved_guide_says_how_to_make_it_again(tmp_path: Path) -> None:
     guide, file = small(), tmp_path / "guides" / "timm.safetensors"
     guide.labels = tuple(reversed(EMOTIONS))
-    save_guide(guide, file)
+    save_classifier(guide, guide.labels, file)
     again = TimmClassifier(checkpoint=str(file)).eval()
     assert again.labels == guide.labels
     assert again.size == 48
@@ -99,7 +99,7 @@ def test_a_guide_saved_into_a_pipeline_keeps_its_digests_true(tmp_path: Path) ->
     for seed in range(2):
         guide = small()
         guide.model.fc.bias.data.fill_(seed)
-        save_guide(guide, file)
+        save_classifier(guide, guide.labels, file)
         check_digests(tmp_path, file)
 
 
@@ -115,7 +115,7 @@ def test_a_state_dict_of_the_timm_model_will_do(tmp_path: Path) -> None:
 
 
 def test_labels_given_go_first(tmp_path: Path) -> None:
-    save_guide(small(), tmp_path / "a.safetensors")
+    save_classifier(small(), EMOTIONS, tmp_path / "a.safetensors")
     labels = tuple(sorted(EMOTIONS))
     guide = TimmClassifier(checkpoint=str(tmp_path / "a.safetensors"), labels=labels).eval()
     image = tensor(smooth(48, 48))
@@ -147,5 +147,5 @@ def test_the_recipe_of_muse_minis_is_small(tmp_path: Path) -> None:
     guide = TimmClassifier(**recipe["model"]["init_args"]["guide"]["init_args"])
     assert guide.size == 64
     assert sum(weight.numel() for weight in guide.parameters()) <= 700_000
-    save_guide(guide, tmp_path / "timm.safetensors")
+    save_classifier(guide, guide.labels, tmp_path / "timm.safetensors")
     assert (tmp_path / "timm.safetensors").stat().st_size <= 1_400_000

@@ -1,7 +1,7 @@
 """Where jobs come from, and pictures with an emotion to train a classifier on."""
 
 from muse.data.captions import FEELINGS, feeling_caption
-from muse.data.emoset import EmoSet, EmoSetPicture
+from muse.data.emoset import EmoSet
 from muse.data.emotion_pictures import (
     EmotionBatch,
     EmotionPicture,
@@ -15,7 +15,6 @@ __all__ = [
     "FEELINGS",
     "FI",
     "EmoSet",
-    "EmoSetPicture",
     "EmotionBatch",
     "EmotionPicture",
     "EmotionPictureData",

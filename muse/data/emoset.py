@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_only
 
 from muse.data.emotion_pictures import (
     SUFFIXES,
     EmotionPicture,
     EmotionPictureData,
     Split,
+    examples,
     find_root,
 )
 from muse.emotions import EMOTIONS
@@ -21,24 +24,7 @@ from muse.types import MuseError
 SEEN = ("object", "scene", "human_action")
 """The attributes that name what is seen; the others describe colours and faces."""
 
-
-@dataclass(frozen=True)
-class EmoSetPicture(EmotionPicture):
-    """A picture of EmoSet.
-
-    Attributes:
-        annotation: its JSON file, read when its caption is asked for.
-    """
-
-    annotation: Path
-
-    def entities(self) -> Sequence[str]:
-        """Objects, scene and action, in plain words; none where the annotation lacks them."""
-        try:
-            attributes = json.loads(self.annotation.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return ()
-        return seen_in(attributes) if isinstance(attributes, dict) else ()
+logger = logging.getLogger(__name__)
 
 
 class EmoSet(EmotionPictureData):
@@ -46,11 +32,14 @@ class EmoSet(EmotionPictureData):
 
     ``{train,val}.json`` list the pictures, ``image/<emotion>/*.jpg`` and
     ``annotation/<emotion>/*.json`` hold them. Captions are SimEmo's, with the annotated objects,
-    scene and action as what the photo contains. Options and errors: `EmotionPictureData`.
+    scene and action as what the photo contains, and the form without them where an annotation is
+    missing or damaged. Options and errors: `EmotionPictureData`.
     """
 
-    def pictures(self, split: Split) -> list[EmoSetPicture]:
-        """The entries of ``<split>.json``."""
+    def pictures(self, split: Split) -> list[EmotionPicture]:
+        """The entries of ``<split>.json``, with what their annotations name; tells in one line how
+        many annotations can't be read.
+        """
         root = find_root(self.root, ("train.json", "val.json"), "EmoSet-118K")
         file = root / f"{split}.json"
         try:
@@ -59,10 +48,38 @@ class EmoSet(EmotionPictureData):
             raise MuseError(f"{file} can't be read ({error}). Fetch it again.") from None
         if not isinstance(entries, list):
             raise MuseError(f"{file} is no list of pictures. Fetch it again.")
-        return [_picture(entry, root, f"{file}, entry {i}") for i, entry in enumerate(entries)]
+        found = [_files(entry, root, f"{file}, entry {i}") for i, entry in enumerate(entries)]
+        notes = [note for _, note, _ in found]
+        # Once for the whole run, several at a time: 100,000 files take long on a network disk.
+        with ThreadPoolExecutor() as pool:
+            seen = list(pool.map(_entities, notes))
+        lost = [note for note, names in zip(notes, seen, strict=True) if names is None]
+        if lost:
+            rank_zero_only(logger.warning)(
+                "%d of %d annotations of %s are missing or damaged (%s). The captions of their "
+                "pictures say the emotion alone.",
+                len(lost),
+                len(notes),
+                split,
+                examples(lost),
+            )
+        return [
+            EmotionPicture(path, emotion, names or ())
+            for (path, _, emotion), names in zip(found, seen, strict=True)
+        ]
 
 
-def _picture(entry: Any, root: Path, where: str) -> EmoSetPicture:
+def _entities(annotation: Path) -> tuple[str, ...] | None:
+    """What an annotation file names; None where it is missing or damaged."""
+    try:
+        attributes = json.loads(annotation.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return seen_in(attributes) if isinstance(attributes, dict) else None
+
+
+def _files(entry: Any, root: Path, where: str) -> tuple[Path, Path, str]:
+    """The picture, the annotation and the emotion of an entry."""
     # Published versions have 3 or 4 elements (one has an id as well), in no fixed order.
     words = [word for word in entry if isinstance(word, str)] if isinstance(entry, list) else []
     paths = [word for word in words if word.lower().endswith(SUFFIXES)]
@@ -73,7 +90,7 @@ def _picture(entry: Any, root: Path, where: str) -> EmoSetPicture:
             f"{where}: {str(entry)[:200]} is none of EmoSet's. It needs an emotion, a picture and "
             "a .json file, and at most one more word."
         )
-    return EmoSetPicture(root / paths[0], emotions[0], root / notes[0])
+    return root / paths[0], root / notes[0], emotions[0]
 
 
 def seen_in(attributes: dict[str, Any]) -> tuple[str, ...]:

@@ -16,10 +16,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.datasets.folder import IMG_EXTENSIONS  # type: ignore[import-untyped]
-from torchvision.transforms import InterpolationMode, v2  # type: ignore[import-untyped]
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from muse.data.captions import feeling_caption
+from muse.data.transforms import train_transform, val_transform
 from muse.emotions import EMOTIONS
 from muse.pictures import open_picture
 from muse.types import MuseError
@@ -53,14 +53,12 @@ class EmotionPicture:
     Attributes:
         path: the file.
         emotion: a name from `EMOTIONS`.
+        entities: what is known to be seen in it, for its caption.
     """
 
     path: Path
     emotion: str
-
-    def entities(self) -> Sequence[str]:
-        """What is known to be seen in it, for its caption."""
-        return ()
+    entities: tuple[str, ...] = ()
 
 
 class EmotionPictures(Dataset[dict[str, Any]]):
@@ -69,12 +67,16 @@ class EmotionPictures(Dataset[dict[str, Any]]):
     Args:
         pictures: the files.
         transform: RGB picture -> (3, size, size) float32 in [0, 1].
+        min_share: the share of them that must be readable, in [0, 1].
     """
 
     def __init__(
-        self, pictures: Sequence[EmotionPicture], transform: Callable[[Image.Image], Tensor]
+        self,
+        pictures: Sequence[EmotionPicture],
+        transform: Callable[[Image.Image], Tensor],
+        min_share: float = 0.0,
     ) -> None:
-        self.pictures, self.transform = pictures, transform
+        self.pictures, self.transform, self.min_share = pictures, transform, min_share
         # Shared by all workers, so that each bad file is tried and told of once.
         self.unreadable = torch.zeros(len(pictures), dtype=torch.bool).share_memory_()
 
@@ -82,7 +84,11 @@ class EmotionPictures(Dataset[dict[str, Any]]):
         return len(self.pictures)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """One picture with the keys of `EmotionBatch`."""
+        """One picture with the keys of `EmotionBatch`.
+
+        Raises:
+            MuseError: too many pictures can't be read, or none can.
+        """
         for step in range(len(self)):
             at = (index + step) % len(self)
             image = None if self.unreadable[at] else self._read(at)
@@ -91,7 +97,7 @@ class EmotionPictures(Dataset[dict[str, Any]]):
                 return {
                     "image": self.transform(image),
                     "emotion": EMOTIONS.index(picture.emotion),
-                    "caption": feeling_caption(picture.emotion, picture.entities()),
+                    "caption": feeling_caption(picture.emotion, picture.entities),
                 }
         raise MuseError(f"None of the {len(self)} pictures can be read. Are the files whole?")
 
@@ -102,11 +108,13 @@ class EmotionPictures(Dataset[dict[str, Any]]):
         except Exception as error:  # Pillow raises nearly anything on a damaged file
             self.unreadable[at] = True
             told = str(error) if isinstance(error, MuseError) else f"{path}: {error!r}."
-            logger.warning(
-                "%s The next picture stands in for it (%d such so far).",
-                told,
-                int(self.unreadable.sum()),
-            )
+            count = int(self.unreadable.sum())
+            if len(self) - count < self.min_share * len(self):
+                raise MuseError(
+                    f"{told} With it, {count} of {len(self)} pictures can't be read; at least "
+                    f"{self.min_share:.0%} must be: fetch them again, or lower --data.min_share."
+                ) from None
+            logger.warning("%s The next picture stands in for it (%d such so far).", told, count)
             return None
 
 
@@ -121,11 +129,13 @@ class EmotionPictureData(L.LightningDataModule, ABC):
         batch_size: pictures in a batch.
         workers: processes that read pictures; 0 reads in this one.
         size: side of the pictures; None takes the size that the trained classifier reads.
-        min_share: the share of the pictures listed that must be on disk, in [0, 1].
+        min_share: the share of the pictures listed that must be on disk, and of those the share
+            that must be readable, in [0, 1].
 
     Raises:
         MuseError: a batch size, share or size that makes no sense; in `setup`, a folder that isn't
-            the data set, or one that lacks too many of its pictures.
+            the data set, or one that lacks too many of its pictures; later, too many pictures that
+            can't be read.
     """
 
     def __init__(
@@ -158,8 +168,9 @@ class EmotionPictureData(L.LightningDataModule, ABC):
         if self.train_set is not None:
             return
         size = self.size or self._size_of_the_classifier()
-        self.train_set = EmotionPictures(self._present("train"), train_transform(size))
-        self.val_set = EmotionPictures(self._present("val"), val_transform(size))
+        share = self.min_share
+        self.train_set = EmotionPictures(self._present("train"), train_transform(size), share)
+        self.val_set = EmotionPictures(self._present("val"), val_transform(size), share)
         if len(self.train_set) < self.batch_size:
             raise MuseError(
                 f"{self.root!r} has {len(self.train_set)} training pictures, fewer than "
@@ -181,6 +192,11 @@ class EmotionPictureData(L.LightningDataModule, ABC):
         """The validation pictures in their order."""
         assert self.val_set is not None
         return self._loader(self.val_set, training=False)
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Takes off the traceback that a worker puts before a mistake's one line."""
+        if isinstance(exception, MuseError):
+            exception.args = (str(exception).rpartition("MuseError: ")[2].strip(),)
 
     def _loader(self, pictures: EmotionPictures, training: bool) -> DataLoader[dict[str, Any]]:
         return DataLoader(
@@ -206,8 +222,10 @@ class EmotionPictureData(L.LightningDataModule, ABC):
         if len(found) == len(listed) > 0:
             return found
         missing = [p.path for p in listed if p.path.name not in names[p.path.parent]]
-        examples = ", ".join(map(str, missing[:3])) + (", ..." if len(missing) > 3 else "")
-        told = f"{len(missing)} of {len(listed)} pictures of {split} are missing ({examples})."
+        told = (
+            f"{len(missing)} of {len(listed)} pictures of {split} are missing "
+            f"({examples(missing)})."
+        )
         if not found or len(found) < self.min_share * len(listed):
             raise MuseError(
                 f"{self.root!r}: {told} At least {self.min_share:.0%} must be there: complete the "
@@ -215,6 +233,11 @@ class EmotionPictureData(L.LightningDataModule, ABC):
             )
         rank_zero_only(logger.warning)("%s Going on with the %d others.", told, len(found))
         return found
+
+
+def examples(paths: Sequence[Path]) -> str:
+    """The first three of them, with commas."""
+    return ", ".join(map(str, paths[:3])) + (", ..." if len(paths) > 3 else "")
 
 
 def find_root(root: str, names: Sequence[str], what: str) -> Path:
@@ -231,22 +254,6 @@ def find_root(root: str, names: Sequence[str], what: str) -> Path:
         f"No {what} at {root!r}: looked for {' and '.join(names)} there and one folder below. "
         "Give its folder with --data.root."
     )
-
-
-def train_transform(size: int) -> Callable[[Image.Image], Tensor]:
-    """A random crop and a mirror: RGB picture -> (3, size, size) in [0, 1]."""
-    crop = v2.RandomResizedCrop(size, (0.5, 1.0), interpolation=InterpolationMode.BICUBIC)
-    return v2.Compose([crop, v2.RandomHorizontalFlip(), *_as_floats()])
-
-
-def val_transform(size: int) -> Callable[[Image.Image], Tensor]:
-    """Shortest side to `size`, then the centre: RGB picture -> (3, size, size) in [0, 1]."""
-    resize = v2.Resize(size, interpolation=InterpolationMode.BICUBIC)
-    return v2.Compose([resize, v2.CenterCrop(size), *_as_floats()])
-
-
-def _as_floats() -> list[torch.nn.Module]:
-    return [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True)]
 
 
 def _names_in(folder: Path) -> set[str]:

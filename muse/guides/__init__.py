@@ -3,7 +3,7 @@
 from muse.guides.base import Guide
 from muse.guides.convnet import ConvNet
 from muse.guides.emogen import EmoGen
-from muse.guides.saving import save_guide
+from muse.guides.saving import save_classifier
 from muse.guides.simemo import SimEmo
 from muse.guides.similarity import ClipSimilarity, Similarity
 from muse.guides.timm_classifier import TimmClassifier
@@ -16,5 +16,5 @@ __all__ = [
     "SimEmo",
     "Similarity",
     "TimmClassifier",
-    "save_guide",
+    "save_classifier",
 ]

@@ -1,14 +1,14 @@
 """Parts of a pipeline on disk: the diffusers folder layout, half-precision safetensors."""
 
 import copy
-import json
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
+from transformers import CLIPImageProcessor
 
+from muse.clip import Clip
 from muse.digests import note_digests
 from muse.types import MuseError
 
@@ -43,20 +43,20 @@ def save_part(module: nn.Module, folder: Path) -> None:
     note_digests(folder)
 
 
-def save_state(module: nn.Module, file: Path, labels: tuple[str, ...], without: str) -> None:
-    """Saves a module's own weights in half precision, with the class order as metadata.
-
-    Args:
-        module: what to save.
-        file: ends in .safetensors.
-        labels: the class order, kept under the metadata key "labels".
-        without: keys that begin so are left out.
+def save_clip(clip: Clip, folder: Path) -> None:
+    """Saves a CLIP as a transformers folder that `muse.clip.load_clip` reads: the model in half
+    precision, its tokenizer where it has one, how pictures are brought to it.
     """
-    state = plain_copy(module).half().state_dict()
-    kept = {key: value.contiguous() for key, value in state.items() if not key.startswith(without)}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    save_file(kept, file, {"labels": json.dumps(list(labels))})
-    note_digests(file)
+    save_part(clip.model, folder)
+    if clip.tokenizer is not None:
+        clip.tokenizer("")  # else the padding of its last use would be saved with it
+        clip.tokenizer.save_pretrained(folder)
+    CLIPImageProcessor(
+        size={"shortest_edge": clip.size},
+        crop_size={"height": clip.size, "width": clip.size},
+        image_mean=clip.mean.flatten().tolist(),
+        image_std=clip.std.flatten().tolist(),
+    ).save_pretrained(folder)
 
 
 def part_folder(pipeline_dir: str | Path, part: str, made_by: str) -> Path:

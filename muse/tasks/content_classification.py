@@ -8,10 +8,10 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
+from muse.guides import save_classifier
 from muse.mini.augment import degrade
 from muse.mini.content import ContentClassifier
 from muse.mini.data import SceneBatch
-from muse.mini.export import save_state
 from muse.mini.places import PLACES
 from muse.mini.schedule import with_one_cycle
 from muse.mini.things import THINGS
@@ -82,4 +82,4 @@ class ContentClassification(L.LightningModule):
     def on_fit_end(self) -> None:
         """Saves the classifier."""
         if self.trainer.is_global_zero:
-            save_state(self.classifier, self.output, self.classifier.labels, without="clip.")
+            save_classifier(self.classifier, self.classifier.labels, self.output)

@@ -7,12 +7,12 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTextModel
+from transformers import CLIPConfig, CLIPModel, CLIPTextModel
 
-from muse.clip import MEAN, STD, Clip
+from muse.clip import Clip
 from muse.mini.augment import degrade
 from muse.mini.data import SceneBatch
-from muse.mini.export import plain_copy, save_part
+from muse.mini.export import save_clip, save_part
 from muse.mini.muon import Muon
 from muse.mini.schedule import with_one_cycle
 from muse.mini.tokenizer import CONTEXT, save_tokenizer
@@ -115,16 +115,8 @@ class Contrastive(L.LightningModule):
         """Exports `clip/` and the text tower as `text_encoder/`."""
         if not self.trainer.is_global_zero:
             return
-        model = plain_copy(self.clip.model)
-        save_part(model, self.pipeline_dir / "clip")
-        save_tokenizer(self.pipeline_dir / "clip")
-        CLIPImageProcessor(
-            size={"shortest_edge": 64},
-            crop_size={"height": 64, "width": 64},
-            image_mean=list(MEAN),
-            image_std=list(STD),
-        ).save_pretrained(self.pipeline_dir / "clip")
-        save_part(text_encoder_of(model), self.pipeline_dir / "text_encoder")
+        save_clip(self.clip, self.pipeline_dir / "clip")
+        save_part(text_encoder_of(self.clip.model), self.pipeline_dir / "text_encoder")
 
 
 def text_encoder_of(model: CLIPModel) -> nn.Module:

@@ -9,14 +9,13 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
-from transformers import CLIPImageProcessor
 
 from muse.clip import Clip
 from muse.data.emotion_pictures import EmotionBatch
 from muse.emotions import EMOTIONS, order_of
-from muse.guides import Guide, save_guide
+from muse.guides import Guide, save_classifier
 from muse.mini.augment import degrade
-from muse.mini.export import save_part
+from muse.mini.export import save_clip
 from muse.mini.schedule import with_one_cycle
 from muse.types import MuseError
 
@@ -37,6 +36,7 @@ class EmotionClassification(L.LightningModule):
         output: the file to save to, ends in .safetensors. A CLIP is left out of it; a trained one
             is saved as a folder beside it, `<name>_clip/`, to be given as the guide's `clip`.
         learning_rate: of the head, or of the whole network (AdamW).
+        weight_decay: of the same; 0 makes it Adam. The CLIP's visual tower has AdamW's 0.01.
         language_weight: w.
         tower_rate: learning rate of the CLIP's visual tower; 0 keeps it frozen.
         tower_from_epoch: the first epoch, counted from 0, in which the tower learns.
@@ -55,6 +55,7 @@ class EmotionClassification(L.LightningModule):
         guide: Guide,
         output: str,
         learning_rate: float = 1e-3,
+        weight_decay: float = 0.01,
         language_weight: float = 0.0,
         tower_rate: float = 0.0,
         tower_from_epoch: int = 0,
@@ -65,6 +66,7 @@ class EmotionClassification(L.LightningModule):
         self.guide = guide
         self.output = Path(output)
         self.learning_rate, self.tower_rate = learning_rate, tower_rate
+        self.weight_decay = weight_decay
         self.language_weight, self.tower_from_epoch = language_weight, tower_from_epoch
         self.halve_every, self.augment = halve_every, augment
         self._check()
@@ -82,6 +84,8 @@ class EmotionClassification(L.LightningModule):
         name, w = type(self.guide).__name__, self.language_weight
         if self.output.suffix != ".safetensors":
             raise MuseError(f"output={str(self.output)!r} must end in .safetensors.")
+        if self.weight_decay < 0:
+            raise MuseError(f"weight_decay={self.weight_decay} is not allowed. Use 0 or more.")
         if (w > 0 or self.tower_rate > 0) and self.clip is None:
             raise MuseError(f"{name} has no CLIP: leave language_weight and tower_rate at 0.")
         if not 0 <= w < 1 or (w > 0 and self.tower_rate <= 0):
@@ -169,7 +173,9 @@ class EmotionClassification(L.LightningModule):
         """AdamW, the visual tower at its own rate; one cycle, or halved every so often."""
         inside = {id(p) for p in self.clip.parameters()} if self.clip else set()
         head = [p for p in self.guide.parameters() if id(p) not in inside]
-        groups: list[dict[str, Any]] = [{"params": head, "lr": self.learning_rate}]
+        groups: list[dict[str, Any]] = [
+            {"params": head, "lr": self.learning_rate, "weight_decay": self.weight_decay}
+        ]
         groups += [{"params": part.parameters(), "lr": self.tower_rate} for part in self._tower()]
         optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
         if self.halve_every is None:
@@ -192,12 +198,15 @@ class EmotionClassification(L.LightningModule):
         return [name for name, weight in weights if not weight.requires_grad]
 
     def on_fit_end(self) -> None:
-        """Says how good the saved guide is; without any validation, saves the last one."""
+        """Says how good the saved guide is; saves the last one where the best is not there."""
+        if not self.trainer.is_global_zero:
+            return
+        quality = f"val/accuracy {self.best:.3f}" if self.best >= 0 else "never validated"
         if self.best < 0 or not self.output.is_file():
             self._save()
-        if self.trainer.is_global_zero:
-            quality = f"val/accuracy {self.best:.3f}" if self.best >= 0 else "never validated"
-            print(f"{quality}; saved to {' and '.join(map(str, self._outputs()))}")
+            if self.best >= 0:  # a resumed run with another output, say
+                quality = f"the last weights, as the best ones ({quality}) are gone"
+        print(f"{quality}; saved to {' and '.join(map(str, self._outputs()))}")
 
     def _outputs(self) -> list[Path]:
         folder = self.output.with_name(f"{self.output.stem}_clip")
@@ -206,16 +215,6 @@ class EmotionClassification(L.LightningModule):
     def _save(self) -> None:
         if not self.trainer.is_global_zero:
             return
-        save_guide(self.guide, self.output)
-        if self.clip is None or not self._tower():
-            return
-        _, folder = self._outputs()
-        save_part(self.clip.model, folder)
-        if self.clip.tokenizer is not None:
-            self.clip.tokenizer.save_pretrained(folder)
-        CLIPImageProcessor(
-            size={"shortest_edge": self.clip.size},
-            crop_size={"height": self.clip.size, "width": self.clip.size},
-            image_mean=self.clip.mean.flatten().tolist(),
-            image_std=self.clip.std.flatten().tolist(),
-        ).save_pretrained(folder)
+        save_classifier(self.guide, self.guide.labels, self.output)
+        if self.clip is not None and self._tower():
+            save_clip(self.clip, self._outputs()[1])
