@@ -55,7 +55,7 @@ class HandConfigOver(SaveConfigCallback):
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """As YAML, every default spelled out."""
         assert isinstance(pl_module, FitFree)
-        pl_module.config = self.parser.dump(self.config, skip_none=False)
+        pl_module.config = self.parser.dump(self.config, skip_unset=False)
 
 
 def fit_free(words: list[str]) -> int:

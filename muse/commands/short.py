@@ -85,7 +85,7 @@ class ShortForm:
         Returns:
             the command's exit code.
         """
-        made = self.parser.instantiate_classes(given)
+        made = self.parser.instantiate(given)
         task = FitFree(**{name: made[name] for name in self.names})
         size = task.sampler.setup.size
         if source is not None and task.sampler.backbone.reads_pictures:
@@ -110,7 +110,7 @@ class ShortForm:
 
     def config_of(self, given: Namespace) -> str:
         """What `parse` returned as a configuration file for `muse fit-free`, without jobs."""
-        settings: dict[str, Any] = yaml.safe_load(self.parser.dump(given, skip_none=False))
+        settings: dict[str, Any] = yaml.safe_load(self.parser.dump(given, skip_unset=False))
         model = {name: settings[name] for name in self.names}
         for part in model.values():  # as in a file: a part without options has no list of them
             if isinstance(part, dict) and not part.get("init_args"):
