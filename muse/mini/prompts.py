@@ -1,4 +1,4 @@
-"""Prompts: those that muse-mini's settings are chosen on, and those that figures are reported on."""
+"""Prompts: those that settings are chosen on, and those that figures are reported on."""
 
 import random
 
