@@ -18,8 +18,9 @@ import numpy as np
 from muse.emotions import EMOTIONS
 from muse.mini.captions import HELD_OUT, content_caption
 from muse.mini.draw import SIZE, Canvas, Pen
-from muse.mini.marks import MARKS, Box
+from muse.mini.marks import MARKS
 from muse.mini.places import PLACES
+from muse.mini.placing import Box
 from muse.mini.things import THINGS
 from muse.mini.world import MAIN, Look, World
 from muse.types import MuseError
