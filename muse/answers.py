@@ -109,7 +109,8 @@ class Answers(nn.Module):
     @torch.no_grad()
     def observe(self, asks: Sequence[Observe]) -> list[Observation]:
         """One decoding, one look by guide and similarity."""
-        image = self.backbone.decode(torch.cat([ask.x0 for ask in asks]))
+        decode = self.backbone.decode if asks[0].final else self.backbone.preview
+        image = decode(torch.cat([ask.x0 for ask in asks]))
         prompts = [ask.prompt for ask in asks]
         similarity: list[Any] = [None] * len(asks)
         if self.similarity is not None:
@@ -134,7 +135,7 @@ class Answers(nn.Module):
         with torch.set_grad_enabled(bool(names)):
             shown, extended = self.steering.inject(self.backbone, x, cond, {**state, **leaves})
             prediction = self.backbone.denoise(shown, node, extended)
-            image = self.backbone.decode(self.seen(prediction, unconditional, plain))
+            image = self.backbone.preview(self.seen(prediction, unconditional, plain))
             similarity = None
             if self.similarity is not None and self.loss.needs_similarity:
                 similarity = self.similarity(image, [ask.prompt for ask in asks])
@@ -181,7 +182,7 @@ class Answers(nn.Module):
 
 def _kind(ask: Ask) -> Hashable:
     if isinstance(ask, Observe):
-        return Observe, ask.x0.shape
+        return Observe, ask.x0.shape, ask.final
     shapes = tuple((name, value.shape) for name, value in ask.cond.items())
     return type(ask), ask.x.shape, shapes
 

@@ -29,11 +29,12 @@ class Predict:
 @dataclass(frozen=True)
 class Observe:
     """Ask what guide and similarity see in a predicted x0, without gradient; answered by an
-    `Observation`.
+    `Observation`. The `final` one is decoded in full, others as the backbone previews them.
     """
 
     x0: Tensor
     prompt: str
+    final: bool = False
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class PictureRow:
         begun = time.perf_counter()
         try:
             path = yield from self.denoise()
-            [seen] = yield [Observe(path[-1], self.job.prompt)]
+            [seen] = yield [Observe(path[-1], self.job.prompt, final=True)]
             if not seen.image.isfinite().all():
                 raise MuseError("The picture is not finite. Try a lower guidance_scale.")
         except MuseError as error:

@@ -129,7 +129,7 @@ def test_inversion_is_diffusers_inverse_scheduler(folder: Path) -> None:
         inverse.set_timesteps(STEPS)
         x = start
         for timestep in inverse.timesteps:
-            output = backbone.unet(x, timestep, encoder_hidden_states=cond["tokens"]).sample
+            output = backbone.model(x, timestep, encoder_hidden_states=cond["tokens"]).sample
             x = inverse.step(output, timestep, x).prev_sample
     torch.testing.assert_close(found, x, atol=1e-4, rtol=1e-4)
 
@@ -167,7 +167,7 @@ def test_decode_is_not_clamped(folder: Path) -> None:
 
 
 def test_what_is_no_pipeline_is_told(tmp_path: Path) -> None:
-    with pytest.raises(MuseError, match="No Stable Diffusion under"):
+    with pytest.raises(MuseError, match="No StableDiffusionPipeline under"):
         StableDiffusion(str(tmp_path))
 
 

@@ -72,6 +72,12 @@ class Backbone(nn.Module, ABC):
         kill the guide's gradient. Only `render` clamps.
         """
 
+    def preview(self, latent: Tensor) -> Tensor:
+        """What guide and similarity look at of a predicted clean latent: as `decode`, and perhaps
+        faster. Nobody else sees it: the final picture is always decoded.
+        """
+        return self.decode(latent)
+
     def render(self, image: Tensor, path: Tensor | None = None) -> Image.Image:
         """Draw one decoded picture (3, H, W) (a point (d,), with the latents of every step as
         `path` (steps + 1, d), where `has_points`).

@@ -1,0 +1,46 @@
+"""Choosing the backbone that a model's own index asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from diffusers import DiffusionPipeline
+
+from muse.backbones.pipeline import PipelineBackbone
+from muse.registry import available
+from muse.types import MuseError
+from muse.weights import locate
+
+
+def load_backbone(pretrained: str, **options: Any) -> PipelineBackbone:
+    """The backbone for a diffusers folder or hub id, chosen by its ``model_index.json``.
+
+    Args:
+        pretrained: a folder of the diffusers layout, a hub id, or ``muse-mini``.
+        options: for the backbone's constructor.
+
+    Raises:
+        MuseError: no such folder or id, or a pipeline that no backbone loads (names those that
+            are known).
+    """
+    path = locate(pretrained)
+    if Path(path).is_file():
+        raise MuseError(
+            f"{pretrained!r} is a single file, which doesn't say what model it is. Name the "
+            f"backbone: {', '.join(available(PipelineBackbone))}."  # type: ignore[type-abstract]
+        )
+    try:
+        name: str = DiffusionPipeline.load_config(path)["_class_name"]
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise MuseError(
+            f"No diffusers model under {pretrained!r} ({reason}). Give a folder with a "
+            "model_index.json, a hub id (needs the network once), or 'muse-mini'."
+        ) from error
+    known = available(PipelineBackbone)  # type: ignore[type-abstract]
+    for cls in known.values():
+        if name in cls.pipelines:
+            return cls(pretrained, **options)
+    loads = ", ".join(sorted({pipeline for cls in known.values() for pipeline in cls.pipelines}))
+    raise MuseError(f"{pretrained!r} is a {name}, which no backbone loads. Known: {loads}.")
