@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,7 +19,12 @@ from muse.latents import LatentSource
 from muse.results import Progress, Result, Trace
 from muse.schedulers import Moment, Never, TimeGrid, TimingPolicy
 from muse.search import Search
-from muse.types import Cond, Denoised, Goal, MuseError
+from muse.types import Cond, Denoised, Goal, MuseError, Node
+
+StepEnd: TypeAlias = Callable[[Job, int, Tensor], Tensor]
+"""Called after each sampling step of a row, with its job, the step's index from 0 and the latent
+(1, ...) that it led to; returns the latent to go on with, of the same shape.
+"""
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,16 @@ class PictureRow:
         setup: what it shares with other rows, none of it ever changed.
         job: what to make.
         progress: told of every step.
+        step_end: called after every step, or None.
     """
 
-    def __init__(self, setup: Setup, job: Job, progress: Progress) -> None:
+    def __init__(
+        self, setup: Setup, job: Job, progress: Progress, step_end: StepEnd | None = None
+    ) -> None:
         self.setup = setup
         self.job = job
         self.progress = progress
+        self.step_end = step_end
         self.trace = Trace()
         self.timing = Never() if job.target is None else setup.timing
         self.latch = self.timing.init()
@@ -90,6 +99,7 @@ class PictureRow:
                 denoised = setup.answers.guided(plain, unconditional)
                 self.before = setup.answers.seen(plain, unconditional)
             x = setup.grid.advance(denoised, i)
+            x = x if self.step_end is None else self.step_end(self.job, i, x)
             path = [*path, x] if backbone.has_points else [x]
             self.progress.steps += 1
         return path
@@ -107,16 +117,35 @@ class PictureRow:
         if not looks:
             steer, self.latch = self.timing(self.latch, moment)
         needed = not steer or self.setup.answers.emotion_scale is not None
-        conds = [null, cond if needed else None]
-        replies = iter((yield [Predict(x, node, c) for c in conds if c is not None]))
-        unconditional, plain = (None if c is None else next(replies) for c in conds)
+        unconditional, plain = yield from self.predict(x, node, null, cond if needed else None)
         if looks and plain is not None:
-            seen = self.setup.answers.seen(plain, unconditional)
+            seen = yield from self.ahead(i, cond, null, plain, unconditional)
             [observed] = yield [Observe(seen, self.job.prompt)]
             self.trace.similarity.append(observed.similarity)
             moment = replace(moment, similarity=observed.similarity)
             steer, self.latch = self.timing(self.latch, moment)
         return steer, unconditional, plain
+
+    def predict(
+        self, x: Tensor, node: Node, *conds: Cond | None
+    ) -> Generator[list[Ask], list[Any], list[Denoised | None]]:
+        """The prediction under each condition, None where there is none."""
+        replies = iter((yield [Predict(x, node, cond) for cond in conds if cond is not None]))
+        return [None if cond is None else next(replies) for cond in conds]
+
+    def ahead(
+        self, i: int, cond: Cond, null: Cond | None, plain: Denoised, unconditional: Denoised | None
+    ) -> Generator[list[Ask], list[Any], Tensor]:
+        """The x0 that timing looks at: the one-step prediction of step i, or, with a look-ahead,
+        of a later step that the plain model is rolled on to.
+        """
+        setup, prediction = self.setup, plain
+        for later in range(i, min(i + self.timing.look_ahead, len(setup.grid) - 1)):
+            x = setup.grid.advance(setup.answers.guided(prediction, unconditional), later)
+            unconditional, rolled = yield from self.predict(x, setup.grid[later + 1], null, cond)
+            assert rolled is not None  # of `cond`, which is there
+            prediction = rolled
+        return setup.answers.seen(prediction, unconditional)
 
     def steer(
         self,
@@ -163,6 +192,6 @@ class PictureRow:
             distribution({} if wanted else {inherent: 1.0}).to(was.logits),
             None if similarity is None else was.logits.new_tensor([similarity]),
         )
-        state = self.setup.answers.steering.init(cond, self.job.tokens())
+        state = self.setup.answers.steering.init(x, cond, self.job.tokens())
         node = self.setup.grid[i]
         return Evaluate(x, node, cond, None, state, goal, self.job.prompt, i)

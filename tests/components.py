@@ -42,6 +42,9 @@ GUIDES = {
     "BayesGuide": lambda: backbones.BayesGuide(),
     "ConvNet": lambda: guides.ConvNet(width=8),
     "EmoGen": lambda: guides.EmoGen(tiny_clip()),
+    "GuideEnsemble": lambda: guides.GuideEnsemble(
+        [guides.SimEmo(tiny_clip()), guides.ConvNet(width=8)]
+    ),
     "SimEmo": lambda: guides.SimEmo(tiny_clip()),
     "TimmClassifier": lambda: guides.TimmClassifier(
         "resnet10t", options={"channels": [8, 8, 16, 16], "stem_width": 8}

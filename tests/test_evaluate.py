@@ -179,6 +179,15 @@ def test_judges_without_a_checkpoint_differ_by_their_options(run: Path) -> None:
     assert [found.guided_by(part) for part in parts] == [True, False]
 
 
+def test_a_member_of_an_ensemble_guided_too(run: Path) -> None:
+    members = [{"class_path": "BayesGuide", "init_args": {"dimension": n}} for n in (2, 3)]
+    inner = {"class_path": "GuideEnsemble", "init_args": {"guides": members[1:]}}
+    outer = {"class_path": "GuideEnsemble", "init_args": {"guides": [members[0], inner]}}
+    found = replace(FinishedRun.open(run), config={"model": {"guide": outer}})
+    assert [found.guided_by(part) for part in (*members, inner)] == [True, True, True]
+    assert not found.guided_by({"class_path": "BayesGuide", "init_args": {"dimension": 4}})
+
+
 def test_every_value_is_in_the_table(run: Path) -> None:
     assert evaluate("--config", "metrics.yaml", "--groups", "my_parts.last_word") == 0
     lines = (run / "evaluation" / "evaluation.csv").read_text().splitlines()

@@ -132,6 +132,19 @@ def test_content_is_a_hinge_on_the_similarity():
     assert slope[2] == 0
 
 
+def test_content_floor_replaces_the_similarity_at_the_start():
+    one = goal({"awe": 1.0})
+    wanted = Goal(one.target.expand(2, 8), one.inherent.expand(2, 8), torch.tensor([10.0, 10.0]))
+    now = torch.tensor([60.0, 90.0]).double()
+    found = MultiEmotionLoss(content=1.0, content_floor=80)(
+        Reading(LOGITS.expand(2, 8), now), wanted
+    )
+    assert found.terms["content"].tolist() == pytest.approx([0.2, 0])
+    for floor in (101.0, float("nan")):
+        with pytest.raises(MuseError, match=r"content_floor = .* is out of range"):
+            MultiEmotionLoss(content_floor=floor)
+
+
 def test_rows_are_never_reduced():
     wanted = [goal({"awe": 1.0}, "fear"), goal({"sadness": 1.0})]
     stacked = Goal(

@@ -131,6 +131,7 @@ def test_fixed_policies():
         (lambda: ClipThreshold(101), "eta = 101 is out of range. Use -100 to 100"),
         (lambda: ClipThreshold(float("nan")), "out of range"),
         (lambda: ClipThreshold(20, latest_start=-1), "latest_start = -1"),
+        (lambda: ClipThreshold(20, look_ahead=-1), "look_ahead = -1"),
         (lambda: StepWindow(-1), "0 <= start < stop"),
         (lambda: StepWindow(3, 3), "0 <= start < stop"),
     ],

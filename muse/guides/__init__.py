@@ -3,6 +3,7 @@
 from muse.guides.base import Guide
 from muse.guides.convnet import ConvNet
 from muse.guides.emogen import EmoGen
+from muse.guides.ensemble import GuideEnsemble
 from muse.guides.saving import save_classifier
 from muse.guides.simemo import SimEmo
 from muse.guides.similarity import ClipSimilarity, Similarity
@@ -13,6 +14,7 @@ __all__ = [
     "ConvNet",
     "EmoGen",
     "Guide",
+    "GuideEnsemble",
     "SimEmo",
     "Similarity",
     "TimmClassifier",

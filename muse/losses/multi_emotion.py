@@ -22,8 +22,8 @@ class MultiEmotionLoss(EmotionLoss):
     - :math:`L_{inh} = CE(inherent, p)` (Eq. 11), zero where the inherent emotion is wanted;
     - :math:`L_{sim}` (Eq. 12): the cross-entropy averaged over the target's neighbours on the
       wheel that are not themselves wanted, weighted over a mixture's components;
-    - :math:`L_{content} = \max(0, s_{start} - s)`: beyond the paper, the similarity to the prompt
-      must not fall below its value when steering began (s in units of 1 = 100 %).
+    - :math:`L_{content} = \max(0, s_0 - s)`: beyond the paper, the similarity to the prompt must
+      not fall below a floor (s in units of 1 = 100 %).
 
     The two negative terms have no lower bound, so every term is returned apart.
 
@@ -31,11 +31,13 @@ class MultiEmotionLoss(EmotionLoss):
         inherent: :math:`\lambda_1`, 0 or more.
         similar: :math:`\lambda_2`, 0 or more.
         content: :math:`\lambda_c`, 0 or more; 0 is the paper.
+        content_floor: :math:`s_0`, in [-100, 100], of its CLIP as eta is; None takes the similarity
+            when steering began, which is low where that was early. 100 always asks for more.
         similar_rule: ``ring`` pushes from both neighbours, ``same_polarity`` from those that are
             positive (or negative) as the target is.
 
     Raises:
-        MuseError: a weight below 0.
+        MuseError: a weight below 0, or a floor out of range.
     """
 
     neighbourhood: Tensor
@@ -45,15 +47,19 @@ class MultiEmotionLoss(EmotionLoss):
         inherent: float = 0.0005,
         similar: float = 0.0015,
         content: float = 0.0,
+        content_floor: float | None = None,
         similar_rule: SimilarRule = "ring",
     ) -> None:
         super().__init__()
         for name, weight in (("inherent", inherent), ("similar", similar), ("content", content)):
             if not weight >= 0:
                 raise MuseError(f"{name} = {weight:g} is not allowed. Use a weight of 0 or more.")
+        if content_floor is not None and not -100 <= content_floor <= 100:
+            raise MuseError(f"content_floor = {content_floor:g} is out of range. Use -100 to 100.")
         self.inherent = inherent
         self.similar = similar
         self.content = content
+        self.content_floor = content_floor
         self.needs_similarity = content > 0
         near = [neighbours(emotion, similar_rule) for emotion in EMOTIONS]
         table = torch.tensor([[float(other in row) for other in EMOTIONS] for row in near])
@@ -71,8 +77,9 @@ class MultiEmotionLoss(EmotionLoss):
         total = (
             terms["target"] - self.inherent * terms["inherent"] - self.similar * terms["similar"]
         )
-        if self.needs_similarity and reading.similarity is not None and goal.similarity is not None:
-            terms["content"] = (goal.similarity - reading.similarity).relu() / 100
+        floor = goal.similarity if self.content_floor is None else self.content_floor
+        if self.needs_similarity and reading.similarity is not None and floor is not None:
+            terms["content"] = (floor - reading.similarity).relu() / 100
             total = total + self.content * terms["content"]
         return LossTerms(total, terms)
 

@@ -104,22 +104,13 @@ class FinishedRun:
         return _file(name) == _file("muse-mini")
 
     def guided_by(self, judge: Mapping[str, Any]) -> bool:
-        """Whether this judge also guided the run: the same class with the same checkpoint, or,
-        without checkpoints, with the same options.
+        """Whether this judge also guided the run, alone or in an ensemble: the same class with the
+        same checkpoint, or, without checkpoints, with the same options.
 
         Args:
             judge: its configuration, ``class_path`` and ``init_args``.
         """
-        guide = self._part("guide")
-        if "class_path" not in guide or _class(guide) != _class(judge):
-            return False
-        mine, its = guide.get("init_args", {}), judge.get("init_args", {})
-        one, other = _file(mine.get("checkpoint")), _file(its.get("checkpoint"))
-        if one is None or other is None:
-            return bool(mine == its)
-        if one.is_file() and other.is_file():
-            return file_digest(one) == file_digest(other)
-        return one.name == other.name  # a run may come from a machine with other folders
+        return any(_same(guide, judge) for guide in _members(self._part("guide")))
 
     def _part(self, name: str) -> dict[str, Any]:
         part = (self.config.get("model") or {}).get(name)
@@ -135,6 +126,24 @@ def load(path: Path, size: Sequence[int] | None = None) -> Tensor:
     picture = open_picture(path)
     height, width = size or (picture.image.height, picture.image.width)
     return picture.fitted((height, width))[0]
+
+
+def _members(guide: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A guide's configuration, and those of the guides that it is made of."""
+    inner = (guide.get("init_args") or {}).get("guides") or []
+    return [guide, *(member for part in inner for member in _members(part))]
+
+
+def _same(guide: Mapping[str, Any], judge: Mapping[str, Any]) -> bool:
+    if "class_path" not in guide or _class(guide) != _class(judge):
+        return False
+    mine, its = guide.get("init_args", {}), judge.get("init_args", {})
+    one, other = _file(mine.get("checkpoint")), _file(its.get("checkpoint"))
+    if one is None or other is None:
+        return bool(mine == its)
+    if one.is_file() and other.is_file():
+        return file_digest(one) == file_digest(other)
+    return one.name == other.name  # a run may come from a machine with other folders
 
 
 def _class(part: Mapping[str, Any]) -> type | str:

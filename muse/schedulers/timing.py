@@ -36,6 +36,11 @@ class TimingPolicy(nn.Module, ABC):
     remedy: ClassVar[str] = "choose another --timing"
     """What to do, by options of `muse generate`, where it never steered a picture."""
 
+    look_ahead: int = 0
+    """How many steps the plain model is rolled on before the similarity is read: one or two model
+    calls each, for every row, until nothing reads it any more.
+    """
+
     def init(self) -> Any:
         """The state of a row that has not begun; by default a latch, not yet closed."""
         return False
@@ -116,24 +121,28 @@ class ClipThreshold(TimingPolicy):
             moment with another one.
         latest_start: a step at which steering starts even below the threshold; None never
             forces it, and a row that stays below comes out plain.
+        look_ahead: steps that the plain model is rolled on before the prediction is read: a clearer
+            picture, at one or two model calls each; 0 reads the present step's.
 
     Raises:
-        MuseError: eta out of range, or latest_start below 0.
+        MuseError: eta out of range, or latest_start or look_ahead below 0.
     """
 
     remedy: ClassVar[str] = "lower --timing.eta, or set --timing.latest_start"
 
-    def __init__(self, eta: float, latest_start: int | None = None) -> None:
+    def __init__(self, eta: float, latest_start: int | None = None, look_ahead: int = 0) -> None:
         super().__init__()
         if not -100 <= eta <= 100:
             raise MuseError(
                 f"eta = {eta:g} is out of range. Use -100 to 100: eta is compared with 100 * "
                 "cosine (Always and Never are the sure ways to start at once or not at all)."
             )
-        if latest_start is not None and latest_start < 0:
-            raise MuseError(f"latest_start = {latest_start} is not allowed. Use 0 or more.")
+        for name, value in (("latest_start", latest_start), ("look_ahead", look_ahead)):
+            if value is not None and value < 0:
+                raise MuseError(f"{name} = {value} is not allowed. Use 0 or more.")
         self.eta = eta
         self.latest_start = latest_start
+        self.look_ahead = look_ahead
 
     def needs_similarity(self, state: Any) -> bool:
         """Until the latch has closed."""

@@ -1,0 +1,112 @@
+"""Choose muse-mini's settings: one changed at a time, on the development prompts.
+
+    python benchmarks/settings.py [--groups [tokens,lr]] [--emotions 2]
+
+Every variant is the preset `default` with a few options more, a run of muse fit-free in a folder
+of its own; a run that is there already is not made again. The tables go to ``settings.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import auto_cli
+
+from muse.cli import main
+from muse.emotions import WHEEL
+from muse.jobs import derive_seed
+from muse.mini.prompts import DEVELOPMENT
+from muse.records import read_records
+
+STEERING, TIMING, LOSS = "--model.steering.", "--model.timing.", "--model.loss."
+GROUPS: dict[str, dict[str, str]] = {
+    "default": {"as it is": ""},
+    "tokens": {n: f"{STEERING}tokens={n}" for n in ("1", "2", "8")},
+    "scale": {s: f"{STEERING}scale={s}" for s in ("0.005", "0.1", "0.5")},
+    "lr": {lr: f"{STEERING}lr={lr}" for lr in ("0.01", "0.02", "0.1")},
+    "decay_over": {"iteration": f"{STEERING}decay_over=iteration"},
+    "max_iterations": {n: f"--model.max_iterations={n}" for n in ("1", "2", "5")},
+    "guided_x0": {"false": "--model.guided_x0=false"},
+    "latest_start": {n: f"{TIMING}latest_start={n}" for n in ("0", "12", "20")},
+    "look_ahead": {n: f"{TIMING}look_ahead={n} {TIMING}latest_start=30" for n in ("0", "4")},
+    "lambdas": {
+        "0": f"{LOSS}inherent=0 {LOSS}similar=0",
+        "x 100": f"{LOSS}inherent=0.05 {LOSS}similar=0.15",
+    },
+    "similar_rule": {"same_polarity, x 100": f"{LOSS}similar_rule=same_polarity "
+                     f"{LOSS}inherent=0.05 {LOSS}similar=0.15"},
+    "content": {c: f"{LOSS}content={c}" for c in ("0", "0.3", "3")},
+    "emotion_scale": {s: f"--model.emotion_scale={s}" for s in ("2", "4", "10")},
+}  # fmt: skip
+COLUMNS = {
+    "Emo-A": "steered", "Emo-B": "steered", "Emo-C": "steered", "timm": "steered",
+    "judge": "steered", "thing": "steered", "place": "steered", "CLIP score": "ratio",
+}  # fmt: skip
+
+
+def measure(
+    groups: Sequence[str] = tuple(GROUPS),
+    emotions: int = 2,
+    output_dir: Path = Path("outputs/settings"),
+    extra: dict[str, str] | None = None,
+) -> None:
+    """Run the variants and write the tables.
+
+    Args:
+        groups: names from `GROUPS`.
+        emotions: targets of each prompt, taken in turn from the wheel.
+        output_dir: the folder for runs and tables.
+        extra: further variants, name to options, as a group of their own.
+    """
+    output_dir.mkdir(parents=True, exist_ok=True)
+    jobs = output_dir / f"jobs-{emotions}.jsonl"
+    jobs.write_text("".join(json.dumps(job) + "\n" for job in development_jobs(emotions)))
+    wanted = {name: GROUPS[name] for name in groups}
+    if extra:
+        wanted["extra"] = extra
+    head = f"| | {' | '.join(COLUMNS)} | s |\n|---|{'---|' * (1 + len(COLUMNS))}"
+    lines = [head]
+    for group, variants in wanted.items():
+        for name, words in variants.items():
+            folder = output_dir / f"{group}-{name}-{emotions}".replace(" ", "-").replace(",", "")
+            lines.append(f"| {group}: {name} | {row(folder, jobs, shlex.split(words))} |")
+            print(lines[-1], flush=True)
+            (output_dir / "settings.md").write_text("\n".join(lines) + "\n")
+
+
+def development_jobs(emotions: int) -> list[dict[str, Any]]:
+    """Each prompt with so many targets; all targets equally often where that divides."""
+    return [
+        {"prompt": prompt, "emotion": WHEEL[(emotions * i + j * 3) % 8], "seed": seed}
+        for i, prompt in enumerate(DEVELOPMENT)
+        for seed in [derive_seed(0, prompt)]
+        for j in range(emotions)
+    ]
+
+
+def row(folder: Path, jobs: Path, words: Sequence[str]) -> str:
+    """One variant's figures: shares of pictures, of plain's CLIP score, seconds a picture with
+    what its plain twin took.
+    """
+    file = folder / "evaluation" / "evaluation.json"
+    if not file.is_file():
+        start = ["fit-free", "--config", "default", "--data.jobs", str(jobs)]
+        begun = time.perf_counter()
+        code = main([*start, "--output_dir", str(folder), "--model.overwrite", "true", *words])
+        seconds = time.perf_counter() - begun
+        code = code or main(["evaluate", str(folder)])
+        if code:
+            raise SystemExit(code)
+        (folder / "seconds.json").write_text(json.dumps(seconds / len(read_records(folder))))
+    overall = {part["name"]: part["overall"] for part in json.loads(file.read_text())["metrics"]}
+    shares = [f"{overall[name][part]['mean']:.1%}" for name, part in COLUMNS.items()]
+    return f"{' | '.join(shares)} | {json.loads((folder / 'seconds.json').read_text()):.1f}"
+
+
+if __name__ == "__main__":
+    auto_cli(measure)
