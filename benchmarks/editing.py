@@ -1,127 +1,168 @@
-"""Measure editing: what inversion loses, and what each remedy for guidance does about it.
+"""Measure editing muse-mini's scenes.
 
-    python benchmarks/editing.py [--scenes 20] [--remedies '[low guidance]'] [-- fit-free options]
+    python benchmarks/editing.py remedies [--scenes 8] [--names '[paper]']    choose on these
+    python benchmarks/editing.py table [--scenes 160] [--strengths [3,12]]    report on these
 
-Held-out scenes are inverted and sampled again, plain and towards every emotion, each remedy in a
-run folder of its own that `muse evaluate` reads. The table compares plain twins (inverted and
-sampled again, unsteered) with the autoencoder's own reconstruction of the picture.
+Scenes are rendered from seeds that no training and no other benchmark takes, each edited towards
+one emotion that is not its own, in turn. `remedies` compares what is done about the drift from the
+source; `table` measures the preset `edit` and, at other emotion scales, what strength costs.
 """
 
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from jsonargparse import auto_cli
 from PIL import Image
-from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from muse.backbones import StableDiffusion
 from muse.cli import main
-from muse.emotions import EMOTIONS
+from muse.emotions import WHEEL
+from muse.metrics.run import load
 from muse.mini import render
+from muse.mini.content import ContentClassifier, named
 from muse.pictures import read_picture
-from muse.records import Record, on_target, read_records
+from muse.records import Record, read_records
 
-FIRST_SEED = 9_000_000
-AT_ONCE = "--model.timing=Always"
-LATE = "--model.timing=StepWindow --model.timing.start=25"
+REMEDY_SEED, TABLE_SEED = 30_000_000, 31_000_000
+PLAIN = "--model.guidance_scale=1 --model.emotion_scale=null --model.timing=Never"
+ONE_SCALE = "--model.emotion_scale=null --model.guidance_scale"
+AT_ONCE, LATE = "--model.timing=Always", "--model.timing.start=25"
 REMEDIES = {
-    "guidance 1": "--model.guidance_scale=1 --model.emotion_scale=null --model.timing=Never",
-    "paper": f"{AT_ONCE} --model.guidance_scale=7.5 --model.emotion_scale=null",
-    "low guidance": f"{AT_ONCE} --model.guidance_scale=2 --model.emotion_scale=null",
-    "late start": f"{LATE} --model.guidance_scale=7.5 --model.emotion_scale=null",
-    "negative prompt": f"{AT_ONCE} --model.guidance_scale=1 --model.emotion_scale=7.5",
-    "negative prompt, gentle": f"{AT_ONCE} --model.guidance_scale=1 --model.emotion_scale=3",
-    "negative prompt, late start": f"{LATE} --model.guidance_scale=1 --model.emotion_scale=7.5",
-    "preset edit": "",
+    "edit": "",
+    "edit, no fixed point": "--model.latents.fixed_point=0",
+    "edit, 3 fixed points": "--model.latents.fixed_point=3",
+    "edit, from the first step": AT_ONCE,
+    "edit, later": LATE,
+    "edit, gentler": "--model.emotion_scale=3",
+    "one scale, 7.5 (the paper)": f"{AT_ONCE} {ONE_SCALE}=7.5",
+    "one scale, 2": f"{AT_ONCE} {ONE_SCALE}=2",
+    "one scale, 7.5, late": f"{LATE} {ONE_SCALE}=7.5",
 }
+"""Options beside the preset `edit`'s, by the remedy's name."""
+JUDGES = "Emo-A", "Emo-B", "Emo-C", "timm", "judge"
+COLUMNS = (*JUDGES, "thing", "place", "CLIP image similarity")
 
 
-def measure(
-    scenes: int = 20,
-    emotions: list[str] = list(EMOTIONS),  # noqa: B006
-    remedies: list[str] = list(REMEDIES),  # noqa: B006
-    fixed_points: list[int] = [0, 1, 3],  # noqa: B006
-    output_dir: Path = Path("outputs/editing"),
+def remedies(
+    scenes: int = 24,
+    names: Sequence[str] = tuple(REMEDIES),
+    output_dir: Path = Path("outputs/editing/remedies"),
 ) -> None:
-    """Run the remedies and write the table, ``table.md``.
+    """Run the remedies and write their table, ``table.md``.
 
     Args:
         scenes: how many pictures.
-        emotions: the targets.
-        remedies: names from `REMEDIES`.
-        fixed_points: fixed-point iterations of the inversion, for each remedy.
+        names: from `REMEDIES`.
         output_dir: the folder for pictures, runs and table.
     """
-    pictures = write_scenes(scenes, emotions, output_dir)
-    expected = reconstructions(pictures)
+    _tabulate({name: REMEDIES[name] for name in names}, scenes, REMEDY_SEED, output_dir)
+
+
+def table(
+    scenes: int = 160,
+    strengths: Sequence[float] = (),
+    output_dir: Path = Path("outputs/editing/table"),
+) -> None:
+    """Measure the preset `edit`, and write ``table.md``.
+
+    Args:
+        scenes: how many pictures.
+        strengths: other emotion scales, a line each.
+        output_dir: the folder for pictures, runs and table.
+    """
+    wanted = {"unsteered": PLAIN, "edit": ""}
+    wanted |= {f"emotion_scale {s:g}": f"--model.emotion_scale={s:g}" for s in strengths}
+    _tabulate(wanted, scenes, TABLE_SEED, output_dir)
+
+
+def _tabulate(variants: dict[str, str], scenes: int, seed: int, folder: Path) -> None:
+    paths = write_scenes(scenes, seed, folder)
+    thing, place = content_of(paths)
     lines = [
-        "| remedy | fixed point | plain twin, PSNR dB: mean | worst | read as the target | s |",
-        "|---|---|---|---|---|---|",
+        f"The sources themselves: thing {thing:.1%}, place {place:.1%}.\n",
+        f"| | unsteered, PSNR dB: mean | worst | {' | '.join(COLUMNS)} |",
+        f"|---|{'---|' * (2 + len(COLUMNS))}",
     ]
-    for name in remedies:
-        for count in fixed_points if name != "preset edit" else [None]:
-            folder = output_dir / f"{name.replace(', ', '-').replace(' ', '-')}-{count}"
-            words = REMEDIES[name].split()
-            words += [] if count is None else [f"--model.latents.fixed_point={count}"]
-            line = run(folder, output_dir, words, expected)
-            lines.append(f"| {name} | {'as it is' if count is None else count} | {line} |")
-            (output_dir / "table.md").write_text("\n".join(lines) + "\n")
+    for name, words in variants.items():
+        run = folder / name.replace(", ", "-").replace(" ", "-")
+        lines.append(f"| {name} | {_row(run, folder / 'jobs.jsonl', words.split())} |")
+        (folder / "table.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
-    print(f"\nThe edits: muse evaluate {output_dir}/REMEDY-FIXED_POINT")
 
 
-def write_scenes(count: int, emotions: list[str], folder: Path) -> list[Path]:
-    """Render held-out scenes into PNGs, with a jobs file beside them."""
+def write_scenes(count: int, first: int, folder: Path) -> dict[Path, str]:
+    """Render scenes into PNGs, with a jobs file beside them; their captions."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths, jobs = [], []
-    for seed in range(FIRST_SEED, FIRST_SEED + count):
-        scene = render(seed)
-        paths.append(folder / f"{seed}.png")
-        Image.fromarray(scene.image).save(paths[-1])
-        for emotion in emotions:
-            job = {"id": f"{seed}-{emotion}", "prompt": scene.caption, "emotion": emotion}
-            jobs.append(json.dumps({**job, "seed": seed, "image": paths[-1].name}))
+    paths, jobs = {}, []
+    for number in range(count):
+        scene = render(first + number)
+        path = folder / f"{first + number}.png"
+        Image.fromarray(scene.image).save(path)
+        paths[path] = scene.caption
+        others = [emotion for emotion in WHEEL if emotion != scene.mood]
+        target = WHEEL[number % 8] if WHEEL[number % 8] != scene.mood else others[number % 7]
+        job = {"id": f"{first + number}-{target}", "prompt": scene.caption, "emotion": target}
+        jobs.append(json.dumps({**job, "seed": number, "image": path.name}))
     (folder / "jobs.jsonl").write_text("\n".join(jobs) + "\n")
     return paths
 
 
 @torch.no_grad()
-def reconstructions(paths: list[Path]) -> dict[str, Tensor]:
-    """What the autoencoder makes of each picture, (1, 3, H, W), by the picture's name."""
-    backbone = StableDiffusion("muse-mini").eval()
-    images = {path.name: read_picture(path, backbone.size) for path in paths}
-    return {name: backbone.decode(backbone.encode(image)) for name, image in images.items()}
+def content_of(paths: dict[Path, str]) -> tuple[float, float]:
+    """The shares of pictures in which the content classifier finds thing and place."""
+    model = ContentClassifier("muse-mini/content.safetensors").eval()
+    logits = model(torch.stack([load(path) for path in paths]))
+    shares = []
+    for part, scores in (("thing", logits.thing), ("place", logits.place)):
+        names = model.names[part]
+        read = [names[index] for index in scores.argmax(-1).tolist()]
+        wanted = [named(caption, names) for caption in paths.values()]
+        shares.append(sum(a == b for a, b in zip(read, wanted, strict=True)) / len(paths))
+    return shares[0], shares[1]
 
 
-def run(folder: Path, source: Path, words: list[str], expected: dict[str, Tensor]) -> str:
-    """Make the edits of one setting; its row of the table."""
-    common = ["--config", "edit", "--data.jobs", str(source / "jobs.jsonl")]
-    common += ["--output_dir", str(folder), "--model.overwrite", "true"]
-    code = main(["fit-free", *common, *words, *OPTIONS])
+def _row(folder: Path, jobs: Path, words: Sequence[str]) -> str:
+    start = ["fit-free", "--config", "edit", "--data.jobs", str(jobs)]
+    where = ["--output_dir", str(folder), "--model.overwrite", "true"]
+    code = main([*start, *where, *words]) or main(["evaluate", str(folder)])
     if code:
-        sys.exit(code)
-    records = read_records(folder)
-    twins = {record["plain"]: record for record in records}.values()
-    psnr = torch.stack([kept(folder, record, expected) for record in twins])
-    hits = sum(bool(on_target(record)) for record in records) / len(records)
-    seconds = sum(record["seconds"] for record in records) / len(records)
-    return f"{psnr.mean():.1f} | {psnr.min():.1f} | {hits:.0%} | {seconds:.1f}"
+        raise SystemExit(code)
+    found = json.loads((folder / "evaluation" / "evaluation.json").read_text())
+    overall = {metric["name"]: metric for metric in found["metrics"]}
+    cells = [_cell(overall[name]) for name in COLUMNS]
+    kept = [_kept(folder, record) for record in read_records(folder)]
+    return f"{sum(kept) / len(kept):.1f} | {min(kept):.1f} | {' | '.join(cells)}"
 
 
-def kept(folder: Path, record: Record, expected: dict[str, Tensor]) -> Tensor:
-    """PSNR of a plain twin against the autoencoder's reconstruction, in dB."""
-    target = expected[Path(record["image"]).name].clamp(0, 1)
-    made = read_picture(folder / "plain" / f"{record['plain']}.png", tuple(target.shape[-2:]))
-    return peak_signal_noise_ratio(made, target, data_range=1.0)
+def _cell(metric: dict[str, Any]) -> str:
+    estimate = metric["overall"]["steered"]
+    mean, low, high = (format(estimate[key], metric["show"]) for key in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]"
+
+
+@torch.no_grad()
+def _kept(folder: Path, record: Record) -> float:
+    """PSNR of a plain twin against what the autoencoder makes of the source, in dB: no editing in
+    its latents can come closer.
+    """
+    backbone = _backbone()
+    source = read_picture(Path(record["image"]), backbone.size)
+    best = backbone.decode(backbone.encode(source)).clamp(0, 1)
+    made = read_picture(folder / "plain" / f"{record['plain']}.png", backbone.size)
+    return float(peak_signal_noise_ratio(made, best, data_range=1.0))
+
+
+@cache
+def _backbone() -> StableDiffusion:
+    return StableDiffusion("muse-mini").eval()
 
 
 if __name__ == "__main__":
-    words = sys.argv[1:]
-    at = words.index("--") if "--" in words else len(words)
-    OPTIONS = words[at + 1 :]
-    auto_cli(measure, args=words[:at])
+    auto_cli([remedies, table])
