@@ -92,6 +92,12 @@ def test_held_out_pairs_never_appear_by_chance_but_can_be_asked_for(scenes):
     assert render(0, "dog", "swamp").caption == "a dog in a swamp"
 
 
+def test_a_judge_of_contents_sees_all_pairs():
+    seen = render_many(range(400), all_pairs=True)
+    share = np.mean([(scene.thing, scene.place) in HELD_OUT for scene in seen])
+    assert 0.08 < share < 0.18, "20 of 160 pairs"
+
+
 def test_places_lean_to_their_inherent_emotion(scenes):
     inherent = [PLACES[scene.place].inherent == scene.mood for scene in scenes]
     assert 0.4 < np.mean(inherent) < 0.6

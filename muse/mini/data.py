@@ -108,6 +108,8 @@ class SceneData(L.LightningDataModule):
         batch_size: scenes in a batch.
         render_workers: processes that render; 0 renders in this one.
         world: "main", or "fi-like" for the same contents with other moods, marks and colours.
+        all_pairs: whether scenes also combine the `HELD_OUT` things and places: for a classifier
+            that shall judge them, never for what makes pictures.
 
     Raises:
         MuseError: when a count or the batch size leaves nothing to train on, or for a world that
@@ -123,6 +125,7 @@ class SceneData(L.LightningDataModule):
         batch_size: int = 64,
         render_workers: int = 0,
         world: WorldName = "main",
+        all_pairs: bool = False,
     ) -> None:
         super().__init__()
         if not 1 <= batch_size <= count <= VALIDATION_OFFSET or val_count < 1:
@@ -133,6 +136,7 @@ class SceneData(L.LightningDataModule):
         if world not in WORLDS:
             raise MuseError(f"world {world!r} does not exist; use one of {', '.join(WORLDS)}.")
         self.world: WorldName = world
+        self.all_pairs = all_pairs
         self.count, self.val_count, self.first_seed = count, val_count, first_seed
         self.captions: Captions = captions
         self.batch_size, self.render_workers = batch_size, render_workers
@@ -146,7 +150,8 @@ class SceneData(L.LightningDataModule):
             self.val_set = self._render(self.first_seed + VALIDATION_OFFSET, self.val_count, 0)
 
     def _render(self, first: int, count: int, workers: int) -> SceneDataset:
-        scenes = render_many(range(first, first + count), workers, WORLDS[self.world])
+        seeds = range(first, first + count)
+        scenes = render_many(seeds, workers, WORLDS[self.world], self.all_pairs)
         return SceneDataset(scenes, self.captions)
 
     def train_dataloader(self) -> DataLoader[SceneBatch]:
