@@ -81,8 +81,7 @@ def open_picture(path: Path) -> Picture:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as file:
-                changes, mode = _changes(file), file.mode
-                picture = Picture(path.name, _rgb(ImageOps.exif_transpose(file)), mode, changes)
+                picture = as_picture(file, path.name)
     except FileNotFoundError:
         raise MuseError(f"No picture at {given}. Check the path.") from None
     except IsADirectoryError:
@@ -104,6 +103,12 @@ def open_picture(path: Path) -> Picture:
             f"Use a picture of {LEAST}x{LEAST} or more."
         )
     return picture
+
+
+def as_picture(image: Image.Image, name: str) -> Picture:
+    """A Pillow image of any mode as a `Picture`, converted as `open_picture` does."""
+    changes, mode = _changes(image), image.mode
+    return Picture(name, _rgb(ImageOps.exif_transpose(image)), mode, changes)
 
 
 def read_picture(path: Path, size: tuple[int, int]) -> Tensor:

@@ -37,7 +37,7 @@ from muse.jobs import Job
 from muse.latents import LatentSource
 from muse.losses import EmotionLoss
 from muse.results import Progress, Result
-from muse.row import PictureRow, Setup
+from muse.row import PictureRow, Setup, StepEnd
 from muse.schedulers import TimingPolicy
 from muse.search import Search
 from muse.steering import Steering
@@ -125,11 +125,15 @@ class Sampler(nn.Module):
         return self.answers.backbone
 
     def sample(
-        self, jobs: Iterable[Job], slots: int = 8, progress: Progress | None = None
+        self,
+        jobs: Iterable[Job],
+        slots: int = 8,
+        progress: Progress | None = None,
+        step_end: StepEnd | None = None,
     ) -> Iterator[Result]:
         """Make the pictures of `jobs`, at most `slots` in flight, and yield each as it is done.
 
-        `progress` is counted on from where it stands.
+        `progress` is counted on from where it stands; `step_end` is called after every step.
         """
         progress = progress or Progress()
 
@@ -139,7 +143,7 @@ class Sampler(nn.Module):
             progress.changed()
             return replies
 
-        rows = (PictureRow(self.setup, job, progress).run() for job in jobs)
+        rows = (PictureRow(self.setup, job, progress, step_end).run() for job in jobs)
         for result in run(rows, answer, slots):
             progress.rows += 1
             progress.changed()

@@ -146,7 +146,7 @@ def asks(name, count=3, **options):
         x = made.backbone.marginal(cond, node, job.noise())
         [unconditional] = made.answers.predict([Predict(x, node, null)])
         goal = Goal(distribution(job.target).double(), torch.zeros(1, 8).double(), None)
-        state = made.answers.steering.init(cond, job.tokens())
+        state = made.answers.steering.init(x, cond, job.tokens())
         ask = Evaluate(x, node, cond, unconditional, state, goal, job.prompt, number, 0)
         asked.append(ask)
     return made, asked

@@ -25,6 +25,7 @@ FLOORS = {
     "muse.asks": 0.5,
     "muse.pictures": 0.5,
     "muse.clip": 0.5,
+    "muse.pretrained": 0.5,
     "muse.schedulers": 1,
     "muse.losses": 1,
     "muse.guides": 1,
@@ -42,6 +43,7 @@ FLOORS = {
     "muse.mini": 5,
     "muse.tasks": 6,
     "muse.commands": 7,
+    "muse.pipeline": 7,
     "muse.cli": 7,
     "muse": 7,
 }

@@ -19,7 +19,7 @@ def begun(steering, dtype=torch.float64, seed=0, size=1.0):
     tokens = torch.randn(1, 6, 16, generator=generator)
     tokens = size * tokens / tokens.square().mean().sqrt()
     cond = {"tokens": tokens.to(dtype)}
-    return cond, steering.init(cond, generator)
+    return cond, steering.init(torch.zeros(1, 2), cond, generator)
 
 
 def test_the_start_is_random_in_units_of_the_condition():
@@ -118,15 +118,15 @@ def test_tokens_stand_behind_the_prompt_and_nothing_is_padded():
     backbone = GaussianMixture()
     cond = backbone.embed(["a park"], SIZE)
     steering = TokenOptimization(tokens=3)
-    state = steering.init(cond, torch.Generator().manual_seed(0))
     x = torch.ones(1, 2).double()
+    state = steering.init(x, cond, torch.Generator().manual_seed(0))
     shown, extended = steering.inject(backbone, x, cond, state)
     assert shown is x
     assert cond["tokens"].shape == (1, 8, 13)
     assert torch.equal(extended["tokens"][:, :8], cond["tokens"])
     assert torch.equal(extended["tokens"][:, 8:], state["tokens"])
     plain = NoSteering()
-    assert plain.inject(backbone, x, cond, plain.init(cond, torch.Generator())) == (x, cond)
+    assert plain.inject(backbone, x, cond, plain.init(x, cond, torch.Generator())) == (x, cond)
 
 
 @pytest.mark.parametrize(

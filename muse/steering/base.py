@@ -31,10 +31,11 @@ class Steering(nn.Module, ABC):
     """
 
     @abstractmethod
-    def init(self, cond: Cond, generator: torch.Generator) -> Rows:
+    def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Rows:
         """The state of one row (1, ...) when steering begins.
 
         Args:
+            x: its latent.
             cond: its text condition.
             generator: its own random stream, on the CPU.
         """

@@ -13,7 +13,7 @@ from muse.types import Cond, Rows
 class NoSteering(Steering):
     """Steer nothing: bit for bit the plain model, whatever the timing says."""
 
-    def init(self, cond: Cond, generator: torch.Generator) -> Rows:
+    def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Rows:
         """An empty state."""
         return {}
 

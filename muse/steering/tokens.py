@@ -51,7 +51,7 @@ class TokenOptimization(Steering):
         self.lr = lr
         self.decay_over = decay_over
 
-    def init(self, cond: Cond, generator: torch.Generator) -> Rows:
+    def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Rows:
         """Random S (1, M, d), zero moments, and the unit (1, 1, 1): the condition's RMS."""
         text = cond["tokens"]
         dtype = torch.promote_types(text.dtype, torch.float32)

@@ -1,0 +1,193 @@
+"""What a call of `MusePipeline` was given, brought into rows."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
+
+from muse.asks import Ask
+from muse.backbones import Backbone
+from muse.backbones.base import Size
+from muse.emotions import parse_target
+from muse.jobs import Job, derive_seed
+from muse.latents import DDIMInversion, LatentSource
+from muse.latents.noise import like
+from muse.pictures import as_picture
+from muse.schedulers import TimeGrid
+from muse.types import Cond, MuseError
+
+Emotion: TypeAlias = str | Mapping[str, float] | None
+"""A name, a mixture (``"awe:0.7,fear:0.3"``, or a mapping), or None for the plain model."""
+ImageInput: TypeAlias = Image.Image | Tensor | Sequence[Image.Image | Tensor]
+"""One picture, a batch (B, 3, H, W), or a list of pictures, tensors in [0, 1]."""
+Generators: TypeAlias = torch.Generator | Sequence[torch.Generator] | None
+
+
+class _GivenLatents(LatentSource):
+    """The latents that a call was given, or has drawn.
+
+    Args:
+        latents: (B, ...), the row of each job at the index that its id is.
+    """
+
+    def __init__(self, latents: Tensor) -> None:
+        super().__init__()
+        self.latents = latents
+
+    def forward(
+        self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
+    ) -> Generator[list[Ask], list[Any], Tensor]:
+        """The job's own, (1, ...); asks for nothing."""
+        return self.latents[int(job.id)][None].to(like(cond))
+        yield  # makes this a row
+
+
+class _InvertedPictures(DDIMInversion):
+    """DDIM inversion of pictures in memory.
+
+    Args:
+        pictures: (1, 3, H, W) in [0, 1] each, at the index that its job's id is.
+        fixed_point: as for `DDIMInversion`.
+    """
+
+    def __init__(self, pictures: Sequence[Tensor], fixed_point: int) -> None:
+        super().__init__(fixed_point)
+        self.pictures = pictures
+
+    def forward(
+        self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
+    ) -> Generator[list[Ask], list[Any], Tensor]:
+        """Encode the job's picture, and invert it."""
+        latent = backbone.encode(self.pictures[int(job.id)].to(like(cond)))
+        return (yield from self.invert(latent.to(like(cond)), grid, cond))
+
+
+def broadcast(**columns: Sequence[Any]) -> list[list[Any]]:
+    """Columns of one length, in their order: of one entry each is repeated.
+
+    Raises:
+        MuseError: lengths that don't go together, or an empty column.
+    """
+    lengths = {name: len(column) for name, column in columns.items()}
+    rows = max(lengths.values())
+    if not set(lengths.values()) <= {1, rows} or rows == 0:
+        told = ", ".join(f"{count} {name}(s)" for name, count in lengths.items())
+        raise MuseError(f"{told} don't go together. Give as many of each, or one for all.")
+    return [list(column) * (rows // len(column)) for column in columns.values()]
+
+
+def prompts_of(prompt: str | Sequence[str]) -> list[str]:
+    """One prompt, or several."""
+    prompts: list[Any] = list(prompt) if isinstance(prompt, list | tuple) else [prompt]
+    for one in prompts:
+        if not isinstance(one, str):
+            raise MuseError(f"prompt {one!r} is no text. Give a text, or a list of them.")
+    return prompts
+
+
+def targets_of(emotion: Emotion | Sequence[Emotion]) -> list[dict[str, float] | None]:
+    """One target, or several; None stays."""
+    emotions: Sequence[object] = emotion if isinstance(emotion, list | tuple) else [emotion]
+    return [_target(one) for one in emotions]
+
+
+def _target(emotion: object) -> dict[str, float] | None:
+    if emotion is None:
+        return None
+    if not isinstance(emotion, str | Mapping):
+        raise MuseError(
+            f"emotion {emotion!r} is not one. Give a name, a mixture like 'awe:0.7,fear:0.3', a "
+            "mapping, None, or a list of them."
+        )
+    return parse_target(emotion)
+
+
+def pictures_of(image: ImageInput, size: Size) -> list[Tensor]:
+    """Pictures at `size`, (1, 3, height, width) in [0, 1] each. Tensors of that size stay as they
+    are; all others are scaled to cover it and cropped at the centre.
+
+    Raises:
+        MuseError: what is neither a Pillow image nor a tensor of three channels in [0, 1].
+    """
+    if isinstance(image, Tensor) and image.ndim == 4:
+        images: list[object] = list(image)
+    else:
+        images = list(image) if isinstance(image, list | tuple) else [image]
+    return [_picture(one, size) for one in images]
+
+
+def _picture(image: object, size: Size) -> Tensor:
+    if isinstance(image, Image.Image):
+        return as_picture(image, "image").fitted(size)
+    if not isinstance(image, Tensor):
+        raise MuseError(
+            f"image is a {type(image).__name__}. Give a Pillow image, a tensor (B, 3, H, W) in "
+            "[0, 1], or a list of them."
+        )
+    if image.ndim != 3 or len(image) != 3 or not image.is_floating_point():
+        raise MuseError(
+            f"image is a tensor {tuple(image.shape)} of {image.dtype}. Give three channels, "
+            "(B, 3, H, W), as floats in [0, 1]."
+        )
+    if not bool(((image >= 0) & (image <= 1)).all()):
+        raise MuseError("image has values outside [0, 1]. Scale it, or clamp it.")
+    if image.shape[1:] == size:
+        return image[None].float()
+    return as_picture(to_pil_image(image.float().cpu()), "image").fitted(size)
+
+
+def generators_of(generator: Generators, rows: int) -> list[torch.Generator] | torch.Generator:
+    """A generator for each row, or one for all: torch's own where none is given."""
+    if generator is None or isinstance(generator, torch.Generator):
+        return generator or torch.default_generator
+    if len(generator) != rows:
+        raise MuseError(
+            f"{len(generator)} generators for {rows} pictures. Give one for each, or one for all."
+        )
+    return list(generator)
+
+
+def seeds_of(generators: list[torch.Generator] | torch.Generator, rows: int) -> list[int]:
+    """What steering starts from in each row: its own generator's seed. Where one generator serves
+    all rows, the first has its seed and the others one derived from it.
+    """
+    if isinstance(generators, list):
+        return [generator.initial_seed() for generator in generators]
+    seed = generators.initial_seed()
+    return [seed, *(derive_seed(seed, str(row)) for row in range(1, rows))]
+
+
+def noise_of(
+    latents: Tensor | None,
+    shape: tuple[int, ...],
+    generators: list[torch.Generator] | torch.Generator,
+    device: torch.device,
+) -> Tensor:
+    """The latents that a call was given, or standard normal ones in float32, drawn as diffusers
+    draws them; of `shape` (B, ...).
+    """
+    if latents is None:
+        noise: Tensor = randn_tensor(shape, generators, device, torch.float32)
+        return noise
+    if tuple(latents.shape) not in (shape, (1, *shape[1:])):
+        raise MuseError(f"latents of shape {tuple(latents.shape)} are not allowed. Give {shape}.")
+    return latents.expand(shape)
+
+
+def check_counts(**counts: int) -> None:
+    """Refuse counts below 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise MuseError(f"{name} = {count} is not allowed. Use 1 or more.")
+
+
+def check_choice(name: str, given: str, allowed: Sequence[str]) -> None:
+    """Refuse what isn't among a few words."""
+    if given not in allowed:
+        raise MuseError(f"{name} {given!r} is not allowed. Use one of: {', '.join(allowed)}.")

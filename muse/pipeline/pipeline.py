@@ -1,0 +1,267 @@
+"""`MusePipeline`: the sampler behind a call like those of diffusers' pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from inspect import signature
+from itertools import chain
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from muse.backbones import Backbone, load_backbone
+from muse.backbones.pipeline import DTYPES
+from muse.guides import Guide, Similarity
+from muse.jobs import Job
+from muse.latents import LatentSource
+from muse.losses import EmotionLoss, MultiEmotionLoss
+from muse.pipeline.defaults import _NoGuide, preset
+from muse.pipeline.inputs import (
+    Emotion,
+    Generators,
+    ImageInput,
+    _GivenLatents,
+    _InvertedPictures,
+    broadcast,
+    check_choice,
+    check_counts,
+    generators_of,
+    noise_of,
+    pictures_of,
+    prompts_of,
+    seeds_of,
+    targets_of,
+)
+from muse.pipeline.outputs import OUTPUT_TYPES, MusePipelineOutput, OutputType, images_of
+from muse.pipeline.running import Callback, StepEnds, run
+from muse.sampler import Sampler
+from muse.schedulers import StepWindow, TimingPolicy
+from muse.steering import Steering
+from muse.types import MuseError
+from muse.weights import PACKAGED
+
+PARTS = ("guide", "similarity", "steering", "timing", "loss")
+NAMED = {"backbone", "latents", "steps", "guidance_scale", "negative_prompt", "size"}
+"""The sampler's parameters that a call has by other names, or the pipeline holds."""
+
+
+class MusePipeline:
+    """Pictures with an emotion, from Python: the names and meanings of diffusers' pipelines, the
+    rows of `muse.sampler.Sampler`.
+
+    A part that is left out is that of the preset ``default``, where it means something: its guide,
+    its similarity and the threshold on it are muse-mini's. With another model there is no guide
+    until one is given, and steering starts after a fifth of the steps, because a threshold belongs
+    to its CLIP. The parts are attributes and may be replaced between calls.
+
+    Example::
+
+        import torch
+        from muse import MusePipeline
+
+        pipe = MusePipeline.from_pretrained("muse-mini")
+        made = pipe("a dog in a park", emotion="awe", generator=torch.Generator().manual_seed(3))
+        made.images[0].save("dog.png")
+        print(made.probabilities[0]["awe"], made.start_steps[0])
+
+    Args:
+        backbone: the diffusion model.
+        guide: the emotion classifier that steers; none is needed for plain pictures.
+        similarity: of a picture to its prompt; needed where timing or loss reads it.
+        steering: HOW.
+        timing: WHEN, in pictures from noise and in edits.
+        loss: WHICH.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        guide: Guide | None = None,
+        similarity: Similarity | None = None,
+        steering: Steering | None = None,
+        timing: TimingPolicy | None = None,
+        loss: EmotionLoss | None = None,
+    ) -> None:
+        packaged = getattr(backbone, "pretrained", None) in PACKAGED
+        its_own = set() if packaged else {"guide", "similarity", "timing"}
+        default = preset("default", {"backbone", "latents"} | its_own)
+        if similarity is not None:  # a threshold on another one means nothing
+            default.pop("timing", None)
+        edit = preset("edit", {"backbone", "guide", "similarity", "steering", "loss"})
+        self.backbone = backbone
+        self.guide: Guide | None = guide or default.get("guide")
+        self.similarity: Similarity | None = similarity or default.get("similarity")
+        self.steering: Steering = steering or default["steering"]
+        self.timing: TimingPolicy | None = timing or default.get("timing")
+        self.loss: EmotionLoss = loss or default["loss"]
+        if loss is None and self.similarity is None:
+            self.loss = MultiEmotionLoss()  # the preset's content term reads a similarity
+        self.inversion = edit.pop("latents")
+        self.edit_timing: TimingPolicy = timing or edit.pop("timing")
+        self.options = {name: default[name] for name in default if name not in PARTS}
+        self.edit_options = {name: edit[name] for name in edit if name not in PARTS}
+        self.show_progress = True
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained: str = "muse-mini",
+        guide: Guide | None = None,
+        similarity: Similarity | None = None,
+        steering: Steering | None = None,
+        timing: TimingPolicy | None = None,
+        loss: EmotionLoss | None = None,
+        dtype: str | torch.dtype = "float32",
+        **options: Any,
+    ) -> Self:
+        """Load a model with its backbone, as its ``model_index.json`` says.
+
+        Args:
+            pretrained: a folder of the diffusers layout, a hub id, or ``muse-mini``.
+            guide, similarity, steering, timing, loss: as for the class.
+            dtype: of the model's weights: float32, bfloat16 or float16.
+            options: more for the backbone's constructor, such as ``decoder_tiling``.
+
+        Raises:
+            MuseError: nothing loadable under that name, or an unknown dtype.
+        """
+        name = str(dtype).removeprefix("torch.")
+        if name not in DTYPES:
+            raise MuseError(f"dtype = {name} is not allowed. Use one of {', '.join(DTYPES)}.")
+        backbone = load_backbone(pretrained, dtype=name, **options)
+        return cls(backbone, guide, similarity, steering, timing, loss)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move model and parts to a device; the pipeline itself."""
+        for part in (self.backbone, *(getattr(self, name) for name in PARTS)):
+            if part is not None:
+                part.to(device)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(chain(self.backbone.parameters(), self.backbone.buffers())).device
+
+    def set_progress_bar_config(self, disable: bool = False) -> None:
+        """Show a progress bar during calls, or not."""
+        self.show_progress = not disable
+
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        emotion: Emotion | Sequence[Emotion] = None,
+        image: ImageInput | None = None,
+        latents: Tensor | None = None,
+        num_inference_steps: int = 50,
+        guidance_scale: float | None = None,
+        negative_prompt: str | None = None,
+        num_images_per_prompt: int = 1,
+        height: int | None = None,
+        width: int | None = None,
+        generator: Generators = None,
+        output_type: OutputType = "pil",
+        return_dict: bool = True,
+        callback_on_step_end: Callback | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        slots: int = 8,
+        **options: Any,
+    ) -> Any:
+        """Make pictures, or edit them where an `image` is given.
+
+        Prompts, emotions and images may be lists; one of a kind serves for all pictures. Nothing
+        of a picture depends on its neighbours, but for what a shared `generator` draws.
+
+        Args:
+            prompt: what a picture shows; of an edit, what its source shows.
+            emotion: a name, a mixture (``"awe:0.7,fear:0.3"``, or a mapping), or None for the plain
+                model.
+            image: to edit: Pillow images of any size and mode, or tensors (B, 3, H, W) in [0, 1].
+                Sampling starts from its DDIM inversion, with the remedies of the preset ``edit``.
+            latents: x_T, (B, ...) or (1, ...) for all, instead of noise from the generator.
+            num_inference_steps: sampling steps.
+            guidance_scale: of classifier-free guidance; None is 7.5, and 1 in edits, where guidance
+                acts on the emotion tokens alone (``emotion_scale``).
+            negative_prompt: for the unconditional branch, one for all.
+            num_images_per_prompt: how many of each.
+            height, width: in pixels; None takes the model's own.
+            generator: draws x_T as diffusers does: one generator draws that of all pictures, of a
+                list each draws its own; None is torch's default. The emotion tokens start from its
+                seed, so that ``torch.Generator().manual_seed(3)`` is ``muse generate --seed 3``.
+            output_type: ``pil``, ``np``, ``pt`` or ``latent``, see `MusePipelineOutput`.
+            return_dict: False returns (images, traces, probabilities).
+            callback_on_step_end: called after every step of every row (rows step apart, so it sees
+                one at a time) as ``callback(pipe, step, timestep, {"latents": (1, ...), "row":
+                index})``; may return ``{"latents": ...}`` to go on with others.
+            callback_on_step_end_tensor_inputs: what it is given: ``latents`` or nothing.
+            slots: how many pictures share a model call; it changes memory and speed.
+            options: any other option of `muse.sampler.Sampler`, for this call: ``emotion_scale``,
+                ``max_iterations``, ``timing``, ...
+
+        Returns:
+            `MusePipelineOutput`.
+
+        Raises:
+            MuseError: an option out of range, lists that don't go together, an emotion without a
+                guide, or a picture that failed.
+
+        Warns:
+            UserWarning: words of a prompt that the model can't read; pictures never steered.
+        """
+        check_choice("output_type", output_type, OUTPUT_TYPES)
+        check_counts(num_images_per_prompt=num_images_per_prompt, slots=slots)
+        for name in options:
+            check_choice("option", name, sorted(set(signature(Sampler).parameters) - NAMED))
+        if image is not None and latents is not None:
+            raise MuseError("image and latents don't go together. Give one of them to start from.")
+        if image is not None and not self.backbone.reads_pictures:
+            raise MuseError(f"{type(self.backbone).__name__} has points. Leave the image out.")
+        size = (height or self.backbone.size[0], width or self.backbone.size[1])
+        columns = broadcast(
+            prompt=prompts_of(prompt),
+            emotion=targets_of(emotion),
+            image=[None] if image is None else pictures_of(image, size),
+        )
+        prompts, targets, pictures = (
+            [entry for entry in column for _ in range(num_images_per_prompt)] for column in columns
+        )
+        generators = generators_of(generator, len(prompts))
+        source: LatentSource
+        if image is None:
+            shape = (len(prompts), *self.backbone.latent_shape(size))
+            source = _GivenLatents(noise_of(latents, shape, generators, self.device))
+            timing = self.timing or StepWindow(num_inference_steps // 5)
+            options = {"timing": timing, **self.options, **options}
+        else:
+            source = _InvertedPictures(pictures, self.inversion.fixed_point)
+            options = {"timing": self.edit_timing, **self.edit_options, **options}
+        if guidance_scale is not None:
+            options["guidance_scale"] = guidance_scale
+        options = {name: getattr(self, name) for name in PARTS} | options
+        if torch.is_inference_mode_enabled() and any(targets):
+            raise MuseError("Steering needs gradients. Call it outside of torch.inference_mode().")
+        if options["guide"] is None and any(targets):
+            raise MuseError(
+                "There is no guide to steer to an emotion. Give one, such as MusePipeline."
+                "from_pretrained(..., guide=EmoGen(...)), or emotion=None for the plain model."
+            )
+        sampler = Sampler(
+            self.backbone,
+            latents=source,
+            steps=num_inference_steps,
+            negative_prompt=negative_prompt or "",
+            size=size,
+            **{**options, "guide": options["guide"] or _NoGuide()},
+        )
+        seeds = seeds_of(generators, len(prompts))
+        rows = zip(prompts, targets, seeds, strict=True)
+        jobs = [Job(str(index), *row) for index, row in enumerate(rows)]
+        step_end = StepEnds(self, callback_on_step_end, callback_on_step_end_tensor_inputs, sampler)
+        results = run(sampler, jobs, slots, step_end, self.show_progress)
+        made = MusePipelineOutput(
+            images_of(self.backbone, results, step_end.latents, output_type),
+            [result.trace for result in results],
+            [result.probabilities if options["guide"] else {} for result in results],
+        )
+        return made if return_dict else (made.images, made.traces, made.probabilities)

@@ -1,0 +1,366 @@
+"""`MusePipeline`: diffusers' meanings, and the pictures of `muse generate` and `muse edit`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+from PIL import Image
+from torchvision.transforms.functional import to_pil_image
+
+import muse
+from muse import MusePipeline
+from muse.backbones import BayesGuide, GaussianMixture, PlaceSimilarity
+from muse.cli import main
+from muse.guides import ConvNet
+from muse.losses import MultiEmotionLoss
+from muse.schedulers import Always, ClipThreshold, StepWindow
+from muse.steering import TokenOptimization
+from muse.types import MuseError
+from muse.weights import locate
+from tests.test_stable_diffusion import save_tiny_pipeline
+
+ROOT = Path(__file__).parent.parent
+PROMPTS = ["a dog in a park", "a boat on a beach"]
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def mini() -> MusePipeline:
+    pipe = MusePipeline.from_pretrained("muse-mini")
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="module")
+def diffusers_pipe() -> Any:
+    """Diffusers' own pipeline on muse-mini, with DDIM."""
+    pipe = StableDiffusionPipeline.from_pretrained(
+        locate("muse-mini"), torch_dtype=torch.float32, safety_checker=None
+    )
+    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture
+def toy() -> MusePipeline:
+    pipe = MusePipeline(
+        GaussianMixture(),
+        BayesGuide(),
+        PlaceSimilarity(),
+        TokenOptimization(lr=0.2),
+        ClipThreshold(60),
+        MultiEmotionLoss(),
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+# --- diffusers' meanings -----------------------------------------------------------------------
+
+
+STARTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "one generator": lambda: {"generator": seeded(1)},
+    "a list of them": lambda: {"generator": [seeded(1), seeded(2)]},
+    "latents": lambda: {"latents": torch.randn(2, 4, 12, 16, generator=seeded(3))},
+    "torch's own generator": dict,
+}
+
+
+@pytest.mark.parametrize(
+    ("start", "options"),
+    [
+        ("one generator", {"negative_prompt": ""}),
+        ("a list of them", {"guidance_scale": 1.0}),
+        ("latents", {"guidance_scale": 3.0, "height": 48, "width": 64}),
+        ("torch's own generator", {"num_images_per_prompt": 2, "negative_prompt": "a cat"}),
+    ],
+)
+def test_plain_pictures_are_diffusers(
+    mini: MusePipeline, diffusers_pipe: Any, start: str, options: dict[str, Any]
+) -> None:
+    """With equal arguments; a negative prompt is one text for all."""
+    torch.manual_seed(5)
+    options = {**options, "num_inference_steps": 4, "output_type": "pt"}
+    found = mini(PROMPTS, **options, **STARTS[start]()).images
+    if "negative_prompt" in options:
+        options["negative_prompt"] = [options["negative_prompt"]] * 2
+    torch.manual_seed(5)
+    expected = diffusers_pipe(PROMPTS, **options, **STARTS[start]()).images
+    assert found.shape == expected.shape
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+def test_output_types(mini: MusePipeline, diffusers_pipe: Any) -> None:
+    """Each is what diffusers returns under that name."""
+    for kind in ("pil", "np", "pt", "latent"):
+        found, expected = (
+            pipe(PROMPTS[0], num_inference_steps=1, generator=seeded(0), output_type=kind).images
+            for pipe in (mini, diffusers_pipe)
+        )
+        assert type(found) is type(expected)
+        if kind == "pil":
+            assert [picture.size for picture in found] == [(64, 64)]
+            found, expected = ([np.asarray(one) for one in pair] for pair in (found, expected))
+            assert np.abs(np.float32(found) - np.float32(expected)).max() <= 1
+        else:
+            assert found.shape == expected.shape
+            assert found.dtype == expected.dtype
+            assert abs(found - expected).max() <= 1e-3
+
+
+def test_a_callback_sees_and_replaces_latents_as_in_diffusers(
+    mini: MusePipeline, diffusers_pipe: Any
+) -> None:
+    """Both pipelines are led the same way by one callback; ours sees rows apart."""
+    seen: dict[int, list[tuple[int, int]]] = {}
+
+    def callback(pipe: Any, step: int, timestep: torch.Tensor, kwargs: dict[str, Any]) -> Any:
+        if pipe is mini:
+            assert kwargs["latents"].shape == (1, 4, 16, 16)
+            seen.setdefault(kwargs["row"], []).append((step, int(timestep)))
+        return {"latents": kwargs["latents"] * 0.9} if step == 1 else {}
+
+    options = {"num_inference_steps": 3, "output_type": "pt", "guidance_scale": 2.0}
+    found, expected = (
+        pipe(PROMPTS, generator=seeded(0), callback_on_step_end=callback, **options).images
+        for pipe in (mini, diffusers_pipe)
+    )
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    assert seen == {row: [(0, 667), (1, 334), (2, 1)] for row in (0, 1)}
+    untouched = mini(PROMPTS, generator=seeded(0), **options).images
+    assert (found - untouched).abs().max() > 0.01
+
+
+# --- muse's own commands -----------------------------------------------------------------------
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture).copy()
+
+
+def test_it_is_the_picture_of_muse_generate_and_muse_edit(
+    mini: MusePipeline, tmp_path: Path
+) -> None:
+    """Bit for bit, with the seed in a generator and otherwise the defaults of both."""
+    out, edited = tmp_path / "dog.png", tmp_path / "fear.png"
+    words = ["--seed", "3", "--plain", "false", "--steps", "7", "--max_iterations", "1"]
+    assert main(["generate", PROMPTS[0], "--emotion", "awe", *words, "--out", str(out)]) == 0
+    options: dict[str, Any] = {"num_inference_steps": 7, "max_iterations": 1}
+    made = mini(PROMPTS[0], "awe", generator=seeded(3), **options)
+    assert np.array_equal(np.asarray(made.images[0]), pixels(out))
+    [start] = made.start_steps
+    assert start is not None
+    assert made.traces[0].inner["p_target"]
+    assert sum(made.probabilities[0].values()) == pytest.approx(1)
+
+    ask = ["edit", str(out), "--prompt", PROMPTS[0], "--emotion", "fear", "--out", str(edited)]
+    assert main([*ask, *words, "--timing.start", "6"]) == 0
+    options["timing"] = StepWindow(6)
+    with Image.open(out) as picture:
+        edit = mini(PROMPTS[0], "fear", image=picture, generator=seeded(3), **options)
+    assert np.array_equal(np.asarray(edit.images[0]), pixels(edited))
+
+
+# --- rows --------------------------------------------------------------------------------------
+
+
+def test_lists_broadcast_and_rows_are_as_alone(toy: MusePipeline) -> None:
+    """Float64 on the toy: bit for bit."""
+    emotions = ["awe", None, {"fear": 3, "sadness": 1}, "fear:0.75,sadness:0.25"]
+    options: dict[str, Any] = {"num_inference_steps": 12, "output_type": "pt"}
+    made = toy("a park", emotions, generator=[seeded(i) for i in (0, 1, 2, 2)], **options)
+    assert made.images.dtype == torch.float64
+    assert torch.equal(made.images[2], made.images[3])
+    for row, seed in enumerate((0, 1, 2, 2)):
+        alone = toy("a park", emotions[row], generator=seeded(seed), **options)
+        assert torch.equal(made.images[row], alone.images[0])
+        assert made.traces[row] == alone.traces[0]
+    assert made.start_steps[1] is None
+    assert None not in (made.start_steps[0], made.start_steps[2])
+    prompts = ["a park", "a fair", "a forest", "a park"]
+    places = toy(prompts, "awe", generator=seeded(0), slots=2, **options)
+    assert torch.equal(places.images[0], made.images[0])
+    posterior = GaussianMixture().posterior(places.images).sum(2).argmax(1)
+    assert posterior.tolist() == [0, 1, 3, 0]
+
+
+def test_one_generator_draws_all_and_each_row_has_tokens_of_its_own(toy: MusePipeline) -> None:
+    options: dict[str, Any] = {"num_inference_steps": 6, "output_type": "pt", "timing": Always()}
+    same = torch.zeros(1, 2)
+    pair = toy(["a park"] * 2, "awe", latents=same, generator=seeded(4), **options).images
+    assert not torch.equal(pair[0], pair[1])
+    again = toy(["a park"] * 2, "awe", latents=same, generator=seeded(4), slots=1, **options)
+    assert torch.equal(pair, again.images)
+    plain = toy(["a park"] * 2, latents=same, generator=seeded(4), **options).images
+    assert torch.equal(plain[0], plain[1])
+    generator = seeded(4)
+    first, second = (toy("a park", generator=generator, **options).images for _ in range(2))
+    assert not torch.equal(first, second), "the stream goes on, as in diffusers"
+
+
+def test_a_tuple_instead_of_an_output(toy: MusePipeline) -> None:
+    images, traces, probabilities = toy("a park", num_inference_steps=2, return_dict=False)
+    assert images[0].mode == "RGB"
+    assert len(traces) == len(probabilities) == 1
+
+
+# --- parts -------------------------------------------------------------------------------------
+
+
+def test_another_model_needs_a_guide_for_an_emotion_alone(tmp_path: Path) -> None:
+    """Nothing of muse-mini's is taken for another model, and parts may be put in later."""
+    save_tiny_pipeline(tmp_path)
+    pipe = MusePipeline.from_pretrained(str(tmp_path), dtype=torch.bfloat16)
+    pipe.set_progress_bar_config(disable=True)
+    assert pipe.backbone.model.dtype == torch.bfloat16
+    assert pipe.guide is pipe.similarity is pipe.timing is None
+    plain = pipe("a b", num_inference_steps=2, generator=seeded(0))
+    assert plain.probabilities == [{}]
+    with pytest.raises(MuseError, match=r"no guide to steer to an emotion\. Give one"):
+        pipe("a b", "awe", num_inference_steps=2)
+    torch.manual_seed(0)
+    pipe.guide = ConvNet(width=8)
+    made = pipe("a b", "awe", num_inference_steps=5, max_iterations=1, generator=seeded(0))
+    assert made.start_steps == [1], "a fifth of the steps"
+    assert made.traces[0].iterations == [0, 1, 1, 1, 1]
+    assert made.probabilities[0]["awe"] > 0
+
+
+def test_mini_has_the_parts_of_the_preset(mini: MusePipeline) -> None:
+    assert isinstance(mini.timing, ClipThreshold)
+    assert mini.options["max_iterations"] >= 1
+    assert isinstance(mini.edit_timing, StepWindow)
+    assert mini.edit_options["guidance_scale"] == 1
+    own = MusePipeline(mini.backbone, similarity=mini.similarity, timing=Always())
+    assert own.timing is own.edit_timing
+    assert MusePipeline(mini.backbone, similarity=mini.similarity).timing is None
+
+
+def test_pictures_come_in_many_forms(mini: MusePipeline) -> None:
+    """Plain edits lead back to what they were given: at guidance 1 inversion is undone."""
+    options: dict[str, Any] = {"num_inference_steps": 6, "output_type": "pt"}
+    given = mini(PROMPTS, generator=seeded(0), **options).images
+    back = mini(PROMPTS, image=given, **options).images
+    errors = [[(one - other).square().mean() for other in given] for one in back]
+    assert errors[0][0] < errors[0][1] / 4
+    assert errors[1][1] < errors[1][0] / 4
+    picture = to_pil_image(given[0])
+    large = torch.nn.functional.interpolate(given[:1], scale_factor=2)
+    forms = [picture, picture.convert("RGBA"), given[0], picture.resize((128, 128)), large[0]]
+    edits = mini(PROMPTS[0], image=forms, **options).images
+    assert torch.allclose(edits[0], edits[1], atol=1e-4)
+    assert torch.allclose(edits[2], back[0], atol=1e-4)
+    assert all((edit - back[0]).square().mean() < errors[0][1] / 10 for edit in edits)
+
+
+# --- mistakes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"prompt": ["a park"] * 2, "emotion": ["awe"] * 3}, "2 prompt(s), 3 emotion(s)"),
+        ({"prompt": []}, "0 prompt(s)"),
+        ({"prompt": 3}, "is no text"),
+        ({"prompt": [3]}, "prompt 3 is no text"),
+        ({"prompt": "a spoon"}, "'a spoon' failed: Prompt 'a spoon' names 0"),
+        ({"emotion": "ange"}, "Did you mean 'anger'?"),
+        ({"emotion": [3]}, "emotion 3 is not one"),
+        ({"generator": [seeded(0)] * 2}, "2 generators for 1 pictures"),
+        ({"latents": torch.zeros(3, 2)}, "latents of shape (3, 2) are not allowed. Give (1, 2)"),
+        ({"latents": torch.zeros(1, 2), "image": torch.zeros(3, 8, 8)}, "don't go together"),
+        ({"image": torch.zeros(3, 8, 8)}, "GaussianMixture has points"),
+        ({"output_type": "jpg"}, "output_type 'jpg' is not allowed. Use one of: pil"),
+        ({"num_images_per_prompt": 0}, "num_images_per_prompt = 0"),
+        ({"slots": 0}, "slots = 0"),
+        ({"num_inference_steps": 0}, "steps = 0"),
+        ({"eta": 0.5}, "option 'eta' is not allowed. Use one of: emotion_scale"),
+        ({"steps": 3}, "option 'steps' is not allowed"),
+        ({"callback_on_step_end_tensor_inputs": ["prompt_embeds"]}, "Use ['latents'] or []"),
+        ({"callback_on_step_end": lambda *_: {"latents": torch.zeros(2)}}, "Return (1, 2)"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_in_one_line(toy: MusePipeline, given: dict[str, Any], says: str) -> None:
+    with pytest.raises(MuseError) as caught:
+        toy(**{"prompt": "a park", "num_inference_steps": 2, **given})
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        ("a.png", "image is a str"),
+        (torch.zeros(64, 64), "a tensor (64, 64)"),
+        (torch.zeros(1, 64, 64, 3), "Give three channels"),
+        (torch.zeros(3, 64, 64, dtype=torch.uint8), "torch.uint8"),
+        (torch.full((3, 64, 64), -1.0), "outside [0, 1]"),
+        (torch.full((3, 64, 64), float("nan")), "outside [0, 1]"),
+    ],
+)
+def test_what_is_no_picture_is_told(mini: MusePipeline, image: Any, says: str) -> None:
+    with pytest.raises(MuseError) as caught:
+        mini("a dog", image=image)
+    assert says in str(caught.value)
+
+
+def test_a_wrong_dtype_and_inference_mode(toy: MusePipeline) -> None:
+    with pytest.raises(MuseError, match=r"dtype = int8 is not allowed\. Use one of float32"):
+        MusePipeline.from_pretrained(dtype=torch.int8)
+    with torch.inference_mode():
+        assert toy("a park", num_inference_steps=2).images
+        with pytest.raises(MuseError, match=r"outside of torch\.inference_mode"):
+            toy("a park", "awe", num_inference_steps=2)
+
+
+def test_what_a_person_should_know_is_a_warning(toy: MusePipeline, mini: MusePipeline) -> None:
+    with pytest.warns(
+        UserWarning, match=r"1 of 2 pictures were never steered: lower --timing\.eta"
+    ):
+        toy("a park", ["awe", None], num_inference_steps=3, timing=ClipThreshold(100))
+    with pytest.warns(UserWarning, match="the model doesn't know 'dogg'"):
+        mini("a dogg", num_inference_steps=1)
+
+
+# --- the package -------------------------------------------------------------------------------
+
+
+def test_importing_muse_stays_light() -> None:
+    """Torch comes with `MusePipeline`, not with the package."""
+    code = "import sys, muse, muse.cli; print('torch' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "False\n"
+    with pytest.raises(AttributeError, match="no attribute 'Pipeline'"):
+        muse.Pipeline  # noqa: B018
+
+
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), flags=re.DOTALL)
+
+
+@pytest.mark.filterwarnings("ignore:. of . pictures were never steered")
+def test_what_the_docs_show_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In their order, as one program, with few steps."""
+    call = MusePipeline.__call__
+    few = {"num_inference_steps": 2, "max_iterations": 1}
+    monkeypatch.setattr(MusePipeline, "__call__", lambda *a, **k: call(*a, **{**k, **few}))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in BLOCKS:
+        if "stable-diffusion" not in block:  # needs the hub
+            exec(compile(block, "docs/python.md", "exec"), names)
+    assert len(BLOCKS) >= 4
+    assert {path.name for path in tmp_path.glob("*.png")} == {"dog.png", "fear.png"}
