@@ -67,11 +67,11 @@ def _guarded(command: Callable[[list[str]], int], words: list[str], debug: bool)
     except SystemExit as stop:  # --help and --print_config end this way
         return stop.code if isinstance(stop.code, int) else OK
     except Exception as error:
-        from muse.commands.errors import explain
+        from muse.commands.errors import explain, notes
 
         told = explain(error)
         if told is not None:
-            return _complain(told, USAGE, debug)
+            return _complain("\n".join([" ".join(told.split()), *notes(error)]), USAGE, debug)
         traceback.print_exc()
         print(
             "muse: this is a bug of muse. Please report it, with the lines above.", file=sys.stderr
@@ -82,7 +82,7 @@ def _guarded(command: Callable[[list[str]], int], words: list[str], debug: bool)
 def _complain(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"muse: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"muse: error: {message}", file=sys.stderr)
     return code
 
 

@@ -1,93 +1,124 @@
-"""A CLIP that reads pictures with gradients: shared by guides and by the similarity."""
+"""A CLIP or SigLIP that reads pictures with gradients: shared by guides and by the similarity."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from transformers import CLIPModel, CLIPTokenizer
+from transformers import (
+    AutoImageProcessor,
+    AutoModel,
+    AutoTokenizer,
+    CLIPImageProcessor,
+    CLIPModel,
+    SiglipImageProcessor,
+    SiglipModel,
+)
 
+from muse.pretrained import Preprocessing, load, load_model
 from muse.types import MuseError
-from muse.weights import locate
-
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class Clip(nn.Module):
-    """A transformers CLIP whose preprocessing is differentiable.
+    """A CLIP, SigLIP or another pair of towers of transformers, read with gradients.
 
     Args:
-        model: the CLIP.
-        tokenizer: its tokenizer; only `text` needs it.
-        mean: per-channel mean of the pictures that it was trained on.
-        std: per-channel standard deviation of the same.
-    """
+        model: the pair: it has ``get_image_features`` and ``get_text_features``.
+        tokenizer: its tokenizer; only texts need it.
+        processor: how pictures are brought to it; None takes its family's own, at its own size.
+        name: what it is called in errors.
 
-    mean: Tensor
-    std: Tensor
+    Raises:
+        MuseError: a model without the two towers, or a processor without gradients.
+    """
 
     def __init__(
         self,
-        model: CLIPModel,
-        tokenizer: CLIPTokenizer | None = None,
-        mean: Sequence[float] = MEAN,
-        std: Sequence[float] = STD,
+        model: CLIPModel | SiglipModel,
+        tokenizer: Any = None,
+        processor: Any = None,
+        name: str = "this CLIP",
     ) -> None:
         super().__init__()
+        if not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
+            raise MuseError(
+                f"{name!r} is a {type(model).__name__}, which doesn't read both pictures and "
+                "texts. Give a CLIP or SigLIP, such as openai/clip-vit-large-patch14."
+            )
         self.model = model
         self.tokenizer = tokenizer
-        self.size: int = model.config.vision_config.image_size
-        self.width: int = model.config.projection_dim
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        config = model.config
+        self.is_siglip: bool = config.model_type.startswith("siglip")
+        self.preprocess = Preprocessing(processor or _processor(config, self.is_siglip), name)
+        self.size: int = self.preprocess.size
+        self.width: int = (
+            getattr(config, "projection_dim", None) or config.vision_config.hidden_size
+        )
+        self.context: int = config.text_config.max_position_embeddings
+
+    @property
+    def tower(self) -> list[nn.Module]:
+        """The parts that read pictures; the last one makes the features."""
+        projection = getattr(self.model, "visual_projection", None)
+        return [self.model.vision_model, *([] if projection is None else [projection])]
 
     def image(self, image: Tensor) -> Tensor:
         """Projected image features, NOT normalised, (B, width), of pictures (B, 3, H, W) in
         about [0, 1]; differentiable.
         """
-        output = self.model.get_image_features(pixel_values=self.preprocess(image))
-        return getattr(output, "pooler_output", output)
-
-    def preprocess(self, image: Tensor) -> Tensor:
-        """As CLIPImageProcessor does it: shortest side to `size` (bicubic, antialiased), centre
-        crop, normalise. (B, 3, H, W) -> (B, 3, size, size).
-        """
-        short = min(image.shape[-2:])
-        if short != self.size:
-            height, width = (round(side * self.size / short) for side in image.shape[-2:])
-            image = F.interpolate(
-                image, (height, width), mode="bicubic", antialias=True, align_corners=False
-            )
-        top, left = ((side - self.size) // 2 for side in image.shape[-2:])
-        image = image[..., top : top + self.size, left : left + self.size]
-        return (image - self.mean) / self.std
+        return features(self.model.get_image_features(pixel_values=self.preprocess(image)))
 
     def text(self, texts: Sequence[str]) -> Tensor:
         """Projected text features, NOT normalised, (B, width); texts longer than the context
-        are cut.
+        are cut (see `cut_off`).
         """
-        if self.tokenizer is None:
-            raise MuseError("This CLIP has no tokenizer. Load it from a folder that holds one.")
-        tokens = self.tokenizer(
-            list(texts),
+        tokens = self._tokenizer()(
+            [text.lower() for text in texts] if self.is_siglip else list(texts),
             padding="max_length",
             truncation=True,
-            max_length=self.model.config.text_config.max_position_embeddings,
+            max_length=self.context,
             return_tensors="pt",
-        ).to(self.mean.device)
-        output = self.model.get_text_features(**tokens)
-        return getattr(output, "pooler_output", output)
+        ).to(self.model.device)
+        # SigLIP was trained on lower case, and without a mask: it reads the padding too.
+        given = {"input_ids": tokens["input_ids"]} if self.is_siglip else tokens
+        return features(self.model.get_text_features(**given))
+
+    def cut_off(self, text: str) -> str:
+        """The end of `text` that doesn't fit into the context, as its tokens spell it."""
+        tokenizer = self._tokenizer()
+        tokens = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return str(tokenizer.decode(tokens[self.room :])).strip()
+
+    @property
+    def room(self) -> int:
+        """How many tokens of a text fit into the context."""
+        return self.context - int(self._tokenizer().num_special_tokens_to_add())
+
+    def _tokenizer(self) -> Any:
+        if self.tokenizer is None:
+            raise MuseError("This CLIP has no tokenizer. Load it from a folder that holds one.")
+        return self.tokenizer
+
+
+def features(output: Any) -> Tensor:
+    """The features in what a tower returns: by its version and family a tensor, or an object."""
+    found: Tensor = getattr(output, "pooler_output", output)
+    return found
+
+
+def _processor(config: Any, is_siglip: bool) -> Any:
+    side = config.vision_config.image_size
+    square = {"height": side, "width": side}
+    if is_siglip:
+        return SiglipImageProcessor(size=square)
+    return CLIPImageProcessor(size={"shortest_edge": side}, crop_size=square)
 
 
 @lru_cache(maxsize=4)
 def load_clip(name: str) -> Clip:
-    """Load a CLIP, frozen, once: parts that name the same CLIP share its memory.
+    """Load a CLIP or SigLIP, frozen, once: parts that name the same one share its memory.
 
     Args:
         name: a hub id, a transformers folder, or a packaged name such as ``muse-mini/clip``.
@@ -95,30 +126,14 @@ def load_clip(name: str) -> Clip:
     Raises:
         MuseError: there is no CLIP under that name (and no network to fetch it).
     """
-    path = locate(name)
-    try:
-        model = CLIPModel.from_pretrained(path, dtype=torch.float32)
-        tokenizer = CLIPTokenizer.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise MuseError(
-            f"No CLIP under {name!r} ({reason}). Give a transformers folder, a hub id (needs the "
-            "network once), or 'muse-mini/clip'."
-        ) from error
-    clip = Clip(model, tokenizer, *_statistics(Path(path)))
-    return clip.eval().requires_grad_(False)
+    model = load_model(AutoModel, name, "CLIP")
+    tokenizer = load(AutoTokenizer, name, "CLIP with a tokenizer")
+    processor = load(AutoImageProcessor, name, "CLIP with an image processor")
+    return Clip(model, tokenizer, processor, name).eval().requires_grad_(False)
 
 
-def _statistics(folder: Path) -> tuple[Sequence[float], Sequence[float]]:
-    config = folder / "preprocessor_config.json"
-    if not config.is_file():
-        return MEAN, STD
-    values = json.loads(config.read_text())
-    return values.get("image_mean", MEAN), values.get("image_std", STD)
-
-
-def as_clip(clip: str | CLIPModel | Clip) -> Clip:
+def as_clip(clip: str | CLIPModel | SiglipModel | Clip) -> Clip:
     """The CLIP that a name, a transformers model or a `Clip` stands for."""
     if isinstance(clip, Clip):
         return clip
-    return Clip(clip) if isinstance(clip, CLIPModel) else load_clip(clip)
+    return load_clip(clip) if isinstance(clip, str) else Clip(clip)

@@ -19,6 +19,10 @@ PACKAGED: dict[str, Path] = {"muse-mini": Path(__file__).parent / "mini" / "pipe
 """Pipelines that come with the package, by the name that stands for their folder."""
 
 
+UNREADABLE = (OSError, pickle.UnpicklingError, EOFError, RuntimeError, SafetensorError)
+"""What reading damaged or refused weights raises."""
+
+
 def locate(name: str) -> str:
     """The folder or file behind a packaged name (``muse-mini``, ``muse-mini/clip``).
 
@@ -58,15 +62,21 @@ def load_state(name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
                 state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
                 return state, file.metadata() or {}
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        reason = str(error).strip().partition("\n")[0]
+    except UNREADABLE as error:
         raise MuseError(
-            f"{name!r} can't be read as a state dict of tensors ({reason}). "
+            f"{name!r} can't be read as a state dict of tensors ({reason_of(error)}). "
             "Save it with safetensors, or as a plain state dict."
         ) from error
     if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise MuseError(f"{name!r} holds more than a state dict. Save only `model.state_dict()`.")
     return {key: value.float() for key, value in loaded.items()}, {}
+
+
+def reason_of(error: BaseException) -> str:
+    """Why weights can't be read, in one line."""
+    if isinstance(error, pickle.UnpicklingError):  # torch's own text advises to unpickle it
+        return "it is damaged, or holds more than tensors, and unpickling it could run code"
+    return str(error).strip().partition("\n")[0].rstrip(".")
 
 
 def labels_in(metadata: Mapping[str, str]) -> tuple[str, ...] | None:

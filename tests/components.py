@@ -3,29 +3,13 @@ and one entry here."""
 
 from __future__ import annotations
 
-import torch
-from transformers import CLIPConfig, CLIPModel
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from muse import backbones, guides, latents, losses, schedulers, steering
 from muse.backbones import GaussianMixture
-
-
-def tiny_clip(seed: int = 0, image_size: int = 32) -> CLIPModel:
-    """A CLIP of a few thousand random weights."""
-    torch.manual_seed(seed)
-    small = {
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-    }
-    ends = {"bos_token_id": 62, "eos_token_id": 63, "pad_token_id": 0}
-    config = CLIPConfig(
-        text_config={**small, "vocab_size": 64, "max_position_embeddings": 16, **ends},
-        vision_config={**small, "image_size": image_size, "patch_size": 8},
-        projection_dim=24,
-    )
-    return CLIPModel(config).eval()
+from muse.emotions import EMOTIONS
+from tests.tiny_guides import classifier_folder, tiny_clip, worded_clip
 
 
 class _PictureToy(GaussianMixture):
@@ -37,10 +21,16 @@ class _PictureToy(GaussianMixture):
         return 10 * image.mean((2, 3))[:, : self.means.shape[-1]] - 5
 
 
+def _transformers_classifier() -> guides.TransformersClassifier:
+    with TemporaryDirectory() as folder:
+        return guides.TransformersClassifier(classifier_folder(Path(folder), EMOTIONS))
+
+
 BACKBONES = {"GaussianMixture": lambda: backbones.GaussianMixture()}
 GUIDES = {
     "BayesGuide": lambda: backbones.BayesGuide(),
     "ConvNet": lambda: guides.ConvNet(width=8),
+    "EmoEdit": lambda: guides.EmoEdit(tiny_clip()),
     "EmoGen": lambda: guides.EmoGen(tiny_clip()),
     "GuideEnsemble": lambda: guides.GuideEnsemble(
         [guides.SimEmo(tiny_clip()), guides.ConvNet(width=8)]
@@ -48,6 +38,10 @@ GUIDES = {
     "SimEmo": lambda: guides.SimEmo(tiny_clip()),
     "TimmClassifier": lambda: guides.TimmClassifier(
         "resnet10t", options={"channels": [8, 8, 16, 16], "stem_width": 8}
+    ),
+    "TransformersClassifier": _transformers_classifier,
+    "ZeroShotClip": lambda: guides.ZeroShotClip(
+        worded_clip(), {emotion: [emotion] for emotion in EMOTIONS}, ["a {}"]
     ),
 }
 SIMILARITIES = {
@@ -69,4 +63,10 @@ LATENTS = {
     "DDIMInversion": lambda: latents.DDIMInversion(),
     "GaussianNoise": lambda: latents.GaussianNoise(),
 }
-TESTED_ELSEWHERE = {"StableDiffusion": "tests/test_stable_diffusion.py"}
+TESTED_ELSEWHERE = {
+    "Flux": "tests/test_conformance_flow.py",
+    "PixArtAlpha": "tests/test_conformance_vp.py",
+    "StableDiffusion": "tests/test_conformance_vp.py",
+    "StableDiffusion3": "tests/test_conformance_flow.py",
+    "StableDiffusionXL": "tests/test_conformance_vp.py",
+}

@@ -55,7 +55,9 @@ def with_words(folder: Path) -> Clip:
     )
     model = CLIPModel(config).eval()
     model.save_pretrained(folder)
-    return Clip(model, tokenizer)
+    clip = Clip(model, tokenizer)
+    clip.preprocess.processor.save_pretrained(folder)
+    return clip
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ from transformers import CLIPImageProcessor
 from muse.backbones import BayesGuide
 from muse.clip import Clip, as_clip, load_clip
 from muse.emotions import EMOTIONS
-from muse.guides import ClipSimilarity, ConvNet, EmoGen, SimEmo
+from muse.guides import ClipSimilarity, ConvNet, EmoEdit, EmoGen, SimEmo
 from muse.types import MuseError
 from tests.components import tiny_clip
 from tests.test_emotions import ORDERS
+from tests.test_weights import Evil
 from tests.toy import sampler
 
 
@@ -88,6 +89,9 @@ def test_what_stands_for_a_clip(clip):
 # --- heads -------------------------------------------------------------------------------------
 
 
+HEADS = [EmoEdit, EmoGen, SimEmo]
+
+
 def heads(kind, seed=0):
     """A published head: its keys and shapes."""
     generator = torch.Generator().manual_seed(seed)
@@ -97,6 +101,9 @@ def heads(kind, seed=0):
 
     if kind is EmoGen:
         return {"fc.weight": tensor(8, 24), "fc.bias": tensor(8)}
+    if kind is EmoEdit:
+        hidden = {"hidden.weight": tensor(256, 24), "hidden.bias": tensor(256)}
+        return {**hidden, "fc.weight": tensor(8, 256) / 16, "fc.bias": tensor(8)}
     return {
         "classifier.0.weight": tensor(2048, 24),
         "classifier.0.bias": tensor(2048),
@@ -108,6 +115,9 @@ def heads(kind, seed=0):
 def by_hand(kind, state, features):
     if kind is EmoGen:
         return features @ state["fc.weight"].T + state["fc.bias"]
+    if kind is EmoEdit:  # what goes into its published softmax
+        hidden = (features @ state["hidden.weight"].T + state["hidden.bias"]).relu()
+        return hidden @ state["fc.weight"].T + state["fc.bias"]
     hidden = (features @ state["classifier.0.weight"].T + state["classifier.0.bias"]).relu()
     return hidden @ state["classifier.2.weight"].T + state["classifier.2.bias"]
 
@@ -121,7 +131,7 @@ def saved(state, path, labels=None):
     return str(path)
 
 
-@pytest.mark.parametrize("kind", [EmoGen, SimEmo])
+@pytest.mark.parametrize("kind", HEADS)
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 def test_published_heads(kind, suffix, clip, tmp_path):
     state = heads(kind)
@@ -130,7 +140,7 @@ def test_published_heads(kind, suffix, clip, tmp_path):
     logits = guide(image)
     expected = by_hand(kind, state, Clip(clip).image(image))
     assert torch.allclose(logits, expected, atol=1e-5)
-    published = ORDERS["emoset" if kind is EmoGen else "fi"].split()
+    published = ORDERS["fi" if kind is SimEmo else "emoset"].split()
     assert list(guide.labels) == published
     order = [published.index(name) for name in EMOTIONS]
     assert torch.equal(guide.read(image), logits[:, order])
@@ -139,13 +149,50 @@ def test_published_heads(kind, suffix, clip, tmp_path):
     assert slope.abs().max() > 0
 
 
-def test_keys_of_the_visual_tower_beside_the_head_are_ignored(clip, tmp_path):
-    state = {**heads(SimEmo), "clip.visual.proj": torch.ones(3), "logit_scale": torch.ones(())}
-    guide = SimEmo(clip, saved(state, tmp_path / "head.pth"))
-    assert torch.equal(guide.classifier[2].bias, state["classifier.2.bias"])
+@pytest.mark.parametrize("kind", HEADS)
+def test_keys_of_the_visual_tower_beside_the_head_are_ignored(kind, clip, tmp_path):
+    state = {**heads(kind), "clip.visual.proj": torch.ones(3), "logit_scale": torch.ones(())}
+    own = kind(clip, saved(state, tmp_path / "head.pth")).state_dict()
+    assert all(torch.equal(own[key], value) for key, value in heads(kind).items())
 
 
-@pytest.mark.parametrize("kind", [EmoGen, SimEmo])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("kind", HEADS)
+def test_classes_are_matched_by_name_in_any_order(kind, order, clip, tmp_path):
+    """A head whose rows are reordered together with its labels reads the same."""
+    last = "classifier.2" if kind is SimEmo else "fc"
+    state, labels = heads(kind), ORDERS[order].split()
+    rows = [EMOTIONS.index(name) for name in labels]
+    moved = {key: value[rows] if key.startswith(last) else value for key, value in state.items()}
+    image = smooth(32, 32)
+    expected = by_hand(kind, state, Clip(clip).image(image))
+    guide = kind(clip, saved(moved, tmp_path / "head.safetensors", labels))
+    assert torch.allclose(guide.read(image), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_head_saved_on_another_device_loads(kind, clip, tmp_path, monkeypatch):
+    """As EmoGen's is, on cuda:4: torch writes the device's name beside the storage."""
+    path = tmp_path / "head.pth"
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda _: "cuda:4")
+    torch.save(heads(kind), path)
+    monkeypatch.undo()
+    assert b"cuda:4" in path.read_bytes()
+    own = kind(clip, str(path)).state_dict()
+    assert all(torch.equal(own[key], value) for key, value in heads(kind).items())
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_head_that_needs_unpickling_is_refused_and_never_runs(kind, clip, tmp_path):
+    path, marker = tmp_path / "head.pth", tmp_path / "ran"
+    torch.save({**heads(kind), "fc.bias": Evil(marker)}, path)
+    with pytest.raises(MuseError, match="unpickling it could run code") as caught:
+        kind(clip, str(path))
+    assert "\n" not in str(caught.value)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("kind", HEADS)
 def test_labels_given_then_the_checkpoints_own_then_the_published(kind, clip, tmp_path):
     ecc, fi = ORDERS["ecc"].split(), ORDERS["fi"].split()
     path = saved(heads(kind), tmp_path / "head.safetensors", ecc)
@@ -155,7 +202,7 @@ def test_labels_given_then_the_checkpoints_own_then_the_published(kind, clip, tm
     assert list(kind(clip, plain).labels) == list(kind.published_labels)
 
 
-@pytest.mark.parametrize("kind", [EmoGen, SimEmo])
+@pytest.mark.parametrize("kind", HEADS)
 def test_misshapen_heads(kind, clip, tmp_path):
     state = heads(kind)
     name = next(iter(state))

@@ -7,8 +7,9 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from transformers import CLIPModel, CLIPTokenizer
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-from muse.clip import MEAN, STD, load_clip
+from muse.clip import load_clip
 from muse.emotions import EMOTIONS
 from muse.guides import ConvNet, EmoGen, SimEmo
 from muse.mini import SceneData
@@ -100,8 +101,11 @@ def test_text_encoder_is_the_text_tower_of_clip(folder):
 def test_clip_comes_with_its_tokenizer_and_preprocessing(folder):
     clip = load_clip(str(folder / "clip"))
     assert clip.size == 64
-    assert torch.equal(clip.mean.flatten(), torch.tensor(MEAN))
-    assert torch.equal(clip.std.flatten(), torch.tensor(STD))
+    processor = clip.preprocess.processor
+    assert (list(processor.image_mean), list(processor.image_std)) == (
+        OPENAI_CLIP_MEAN,
+        OPENAI_CLIP_STD,
+    )
     for name in ("tokenizer.json", "tokenizer_config.json"):
         written = (folder / "clip" / name).read_text()
         assert written == (folder / "tokenizer" / name).read_text()

@@ -13,7 +13,7 @@ from PIL import Image
 from muse.cli import main
 from muse.presets import FOLDER, PRESETS, with_presets
 from muse.sampler import Sampler
-from tests.test_stable_diffusion import save_tiny_pipeline
+from tests.tiny import save_stable_diffusion
 
 ROOT = Path(__file__).parent.parent
 TOY = str(ROOT / "configs" / "toy.yaml")
@@ -230,7 +230,7 @@ def test_ctrl_c(
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration of a tiny pipeline of random weights, over the preset for editing."""
     path = tmp_path_factory.mktemp("tiny")
-    save_tiny_pipeline(path)
+    save_stable_diffusion(path)
     model = {
         "backbone": {"class_path": "StableDiffusion", "init_args": {"pretrained": str(path)}},
         "guide": {"class_path": "ConvNet", "init_args": {"checkpoint": None, "width": 8}},
@@ -295,7 +295,7 @@ def test_a_run_tells_what_becomes_of_its_pictures(
 def test_prompts_are_remarked_on_once(
     tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The tiny pipeline knows letters alone, and 14 of them."""
+    """The tiny pipeline knows letters alone, and 14 of them; the similarity's CLIP reads 22."""
     words = ["--config", "default", "--config", str(tiny / "tiny.yaml"), "--model.steps=3"]
     words += ["--data.prompts=[a b c dog, a b c]", "--data.emotions=[awe, fear]"]
     assert main(["fit-free", *words, "--output_dir", str(tmp_path / "run")]) == 0
@@ -304,12 +304,16 @@ def test_prompts_are_remarked_on_once(
         "muse: note: Prompt 'a b c dog': the model doesn't know 'dog' (nothing is near), and may "
         "draw anything."
     ]
-    long = " ".join("abcdefghijklmnopqrst")
+    long = " ".join("abcdefghijklmnopqrstuvwxyz")
     ask = ["generate", long, "--out", str(tmp_path / "a.png")]
-    assert main([*ask, "--config", "default", "--config", str(tiny / "tiny.yaml")]) == 0
-    assert "is too long: the model reads 14 tokens of it, and not 'o p q r s t'." in (
-        capsys.readouterr().err
-    )
+    ask += ["--config", "default", "--config", str(tiny / "tiny.yaml")]
+    assert main([*ask, "--timing", "ClipThreshold", "--timing.eta", "-100"]) == 0
+    told = capsys.readouterr().err
+    for line in (
+        "is too long: the model reads 14 tokens of it, and not 'o p q r s t u v w x y z'.",
+        "for the similarity: it compares 22 tokens of it with the picture, and not 'w x y z'.",
+    ):
+        assert line in told
 
 
 def test_muse_mini_names_the_words_that_it_lacks(

@@ -17,6 +17,7 @@ from muse.digests import check_digests, write_digests
 from muse.emotions import EMOTIONS
 from muse.guides import TimmClassifier, save_classifier
 from muse.types import MuseError
+from tests.test_label_map import CLASSES, MAP
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"channels": [8, 8, 16, 16], "stem_width": 8}
@@ -112,6 +113,23 @@ def test_a_state_dict_of_the_timm_model_will_do(tmp_path: Path) -> None:
         guide = TimmClassifier("resnet10t", str(path), options=SMALL).eval()
         assert torch.equal(guide.model.fc.weight, model.fc.weight)
         assert guide.labels == EMOTIONS
+
+
+def test_foreign_classes_are_mapped_and_come_back(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    guide = TimmClassifier("resnet10t", options=SMALL, labels=CLASSES, label_map=MAP).eval()
+    image = tensor(smooth(64, 64))
+    own = guide.model(guide.transform(image))
+    assert own.shape == (1, len(CLASSES))
+    joy = own[:, [CLASSES.index("joy"), CLASSES.index("delight")]]
+    assert torch.equal(guide.read(image)[:, 0], joy.logsumexp(-1))
+    save_classifier(guide, guide.labels, tmp_path / "a.safetensors")
+    again = TimmClassifier(checkpoint=str(tmp_path / "a.safetensors")).eval()
+    assert again.labels == EMOTIONS
+    assert torch.allclose(again.read(image), guide.read(image), atol=2e-2)
+    with pytest.raises(MuseError, match="3 classes that are not the eight emotions") as caught:
+        TimmClassifier("resnet10t", options=SMALL, labels=["happy", "fear", "sad"])
+    assert "  fear   fear" in caught.value.__notes__[0]
 
 
 def test_labels_given_go_first(tmp_path: Path) -> None:

@@ -7,17 +7,42 @@ import re
 
 from muse.types import MuseError
 
+OUT_OF_MEMORY = (
+    "Out of memory. These need less, the first ones most: slots: 1; of the backbone dtype: "
+    "bfloat16, preview_decoder (a tiny autoencoder) or preview_size: 224, gradient_checkpointing: "
+    "true, text_device: cpu, decoder_tiling: true; a smaller size. Of the presets, "
+    "configs/sd15.yaml needs least; docs/backbones.md says how much."
+)
+
 
 def explain(error: BaseException) -> str | None:
     """What to tell the user about a mistake of theirs; None where it is a bug of ours."""
+    mistake = _mistake(error)
+    if mistake is not None:
+        return str(mistake)
+    if isinstance(error, argparse.ArgumentError):
+        return _parser_error(str(error.message))
+    return OUT_OF_MEMORY if _out_of_memory(error) else None
+
+
+def notes(error: BaseException) -> list[str]:
+    """What goes below that line: tables that don't fit into it."""
+    return list(getattr(_mistake(error), "__notes__", []))
+
+
+def _mistake(error: BaseException) -> MuseError | None:
     cause: BaseException | None = error
     while cause is not None:  # jsonargparse wraps what a nested class's constructor raises
         if isinstance(cause, MuseError):
-            return str(cause)
+            return cause
         cause = cause.__cause__
-    if isinstance(error, argparse.ArgumentError):
-        return _parser_error(str(error.message))
     return None
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Of the GPU, or of the host, as torch tells it."""
+    named = type(error).__name__ in ("OutOfMemoryError", "MemoryError")
+    return named or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def _parser_error(message: str) -> str:

@@ -43,21 +43,16 @@ class Guide(nn.Module, ABC):
         logits: Tensor = self(image)
         return logits if order == list(range(len(EMOTIONS))) else logits[:, order]
 
-    def restore(
-        self,
-        module: nn.Module,
-        checkpoint: str | None,
-        labels: Sequence[str] | None,
-        prefix: str = "",
-    ) -> None:
-        """Fill `module` from a checkpoint and settle `labels`: those given, else the
-        checkpoint's own (metadata key ``labels``), else the published ones.
+    def restore(self, checkpoint: str | None, labels: Sequence[str] | None, *parts: str) -> None:
+        """Fill `parts` from a checkpoint and settle `labels`: those given, else the checkpoint's
+        own (metadata key ``labels``), else the published ones.
 
         Args:
-            module: what the checkpoint holds.
-            checkpoint: a file for `muse.weights.load_state`, or None to leave `module` as it is.
+            checkpoint: a file for `muse.weights.load_state`, or None to leave the parts as they
+                are.
             labels: the class order, or None.
-            prefix: what the checkpoint's keys begin with; keys without it are ignored.
+            parts: attributes that the checkpoint holds, under keys that begin with their names;
+                its other keys are ignored.
 
         Raises:
             MuseError: a checkpoint that is missing, damaged or of other shapes.
@@ -65,6 +60,6 @@ class Guide(nn.Module, ABC):
         metadata: dict[str, str] = {}
         if checkpoint is not None:
             state, metadata = load_state(checkpoint)
-            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            fill(module, own, checkpoint)
+            own = {key: value for key, value in state.items() if key.partition(".")[0] in parts}
+            fill(nn.ModuleDict({part: getattr(self, part) for part in parts}), own, checkpoint)
         self.labels = tuple(labels or labels_in(metadata) or self.published_labels)

@@ -49,7 +49,7 @@ class ConvNet(Guide):
             channels = out
         self.features = nn.Sequential(*layers)
         self.fc = nn.Linear(channels, 8)
-        self.restore(self, checkpoint, labels)
+        self.restore(checkpoint, labels, "features", "fc")
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, 8) in the order of `labels`, of pictures (B, 3, H, W) in about [0, 1]."""

@@ -1,4 +1,4 @@
-"""Saving a classifier so that it can be loaded again by its class and `checkpoint`."""
+"""Saving a classifier so that its class can load it again."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
-from transformers import CLIPModel
+from transformers import CLIPModel, SiglipModel
 
 from muse.clip import Clip, as_clip
 from muse.guides.base import Guide
@@ -43,7 +43,7 @@ class SimEmo(Guide):
 
     def __init__(
         self,
-        clip: str | CLIPModel | Clip,
+        clip: str | CLIPModel | SiglipModel | Clip,
         checkpoint: str | None = None,
         labels: Sequence[str] | None = None,
     ) -> None:
@@ -52,7 +52,7 @@ class SimEmo(Guide):
         self.classifier = nn.Sequential(
             nn.Linear(self.clip.width, 2048), nn.ReLU(), nn.Linear(2048, 8)
         )
-        self.restore(self.classifier, checkpoint, labels, prefix="classifier.")
+        self.restore(checkpoint, labels, "classifier")
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, 8) in the order of `labels`, of pictures (B, 3, H, W) in about [0, 1]."""

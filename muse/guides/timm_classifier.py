@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import timm
@@ -12,6 +12,7 @@ from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 
 from muse.guides.base import Guide
+from muse.guides.label_map import LabelMap, map_in
 from muse.types import MuseError
 from muse.weights import fill, labels_in, load_state
 
@@ -30,11 +31,16 @@ class TimmClassifier(Guide):
         pretrained: start from timm's weights, for training; needs the network once.
         options: more for ``timm.create_model``, such as ``{"drop_rate": 0.1}``; None takes the
             checkpoint's own.
-        labels: the class order; None takes the checkpoint's own, else that of `EMOTIONS`.
+        labels: its classes in the order of its logits; None takes the checkpoint's own, else the
+            order of `EMOTIONS`.
+        label_map: class -> emotion, for a checkpoint of other classes than the eight emotions.
+            Classes of one emotion add up, those left out are dropped. None takes the checkpoint's
+            own.
 
     Raises:
-        MuseError: an unknown name (the nearest ones are told), options that the model refuses, or
-            a checkpoint that is missing, damaged or of other shapes.
+        MuseError: an unknown name (the nearest ones are told), options that the model refuses,
+            classes that are not the emotions without a map (with a table of them), or a checkpoint
+            that is missing, damaged or of other shapes.
     """
 
     def __init__(
@@ -44,34 +50,36 @@ class TimmClassifier(Guide):
         pretrained: bool = False,
         options: dict[str, Any] | None = None,
         labels: Sequence[str] | None = None,
+        label_map: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         state, saved = load_state(checkpoint) if checkpoint is not None else ({}, {})
         name = model or saved.get("model", "resnet18")
         options = json.loads(saved.get("options", "{}")) if options is None else options
-        self.model = _create(name, pretrained and checkpoint is None, options)
-        self.metadata = {"model": name, "options": json.dumps(options)}
+        classes = labels or labels_in(saved) or self.published_labels
+        self.emotions = LabelMap(classes, label_map or map_in(saved), checkpoint or name)
+        self.labels = self.emotions.labels
+        self.model = _create(name, pretrained and checkpoint is None, len(classes), options)
+        self.metadata = {"model": name, "options": json.dumps(options), **self.emotions.metadata}
         config = resolve_model_data_config(self.model, options)
         self.size: int = config["input_size"][-1]
         self.transform = create_transform(**config | {"crop_pct": 1.0, "crop_mode": "center"})
         if checkpoint is not None:
             own = {key.removeprefix("model."): value for key, value in state.items()}
             fill(self.model, own, checkpoint)
-        self.labels = tuple(labels or labels_in(saved) or self.published_labels)
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, 8) in the order of `labels`, of pictures (B, 3, H, W) in about [0, 1]."""
-        logits: Tensor = self.model(self.transform(image))
-        return logits
+        return self.emotions(self.model(self.transform(image)))
 
 
-def _create(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
+def _create(name: str, pretrained: bool, classes: int, options: dict[str, Any]) -> nn.Module:
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         raise MuseError(f"timm has no model {name!r}.{hint} Give a name from timm.list_models().")
     try:
-        model: nn.Module = timm.create_model(name, pretrained, num_classes=8, **options)
+        model: nn.Module = timm.create_model(name, pretrained, num_classes=classes, **options)
     except (TypeError, ValueError, RuntimeError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         needs = " Pretrained weights need the network once." if pretrained else ""

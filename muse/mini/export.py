@@ -6,7 +6,6 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
-from transformers import CLIPImageProcessor
 
 from muse.clip import Clip
 from muse.digests import note_digests
@@ -51,12 +50,7 @@ def save_clip(clip: Clip, folder: Path) -> None:
     if clip.tokenizer is not None:
         clip.tokenizer("")  # else the padding of its last use would be saved with it
         clip.tokenizer.save_pretrained(folder)
-    CLIPImageProcessor(
-        size={"shortest_edge": clip.size},
-        crop_size={"height": clip.size, "width": clip.size},
-        image_mean=clip.mean.flatten().tolist(),
-        image_std=clip.std.flatten().tolist(),
-    ).save_pretrained(folder)
+    clip.preprocess.processor.save_pretrained(folder)
 
 
 def part_folder(pipeline_dir: str | Path, part: str, made_by: str) -> Path:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
-from muse.clip import Clip
+from muse.clip import Clip, features
 from muse.data.emotion_pictures import EmotionBatch
 from muse.emotions import EMOTIONS, order_of
 from muse.guides import Guide, save_classifier
@@ -116,21 +116,21 @@ class EmotionClassification(L.LightningModule):
         """The parts of the CLIP that are trained."""
         if self.clip is None or self.tower_rate <= 0:
             return []
-        return [self.clip.model.vision_model, self.clip.model.visual_projection]
+        return self.clip.tower
 
     def _losses(self, batch: EmotionBatch, image: Tensor) -> tuple[Tensor, Tensor]:
         if self.clip is None or self.language_weight == 0:
             logits = self.guide.read(image).float()
             return F.cross_entropy(logits, batch["emotion"]), logits
         # One pass of the tower serves both terms: its features are caught as the guide reads.
-        features: list[Tensor] = []
-        catch = self.clip.model.visual_projection.register_forward_hook(
-            lambda _module, _inputs, output: features.append(output)
+        caught: list[Tensor] = []
+        catch = self.clip.tower[-1].register_forward_hook(
+            lambda _module, _inputs, output: caught.append(features(output))
         )
         with catch:
             logits = self.guide.read(image).float()
         text = self.clip.text(batch["caption"])
-        distance = 1.0 - F.cosine_similarity(features[0].float(), text.float()).mean()
+        distance = 1.0 - F.cosine_similarity(caught[0].float(), text.float()).mean()
         loss = F.cross_entropy(logits, batch["emotion"])
         return (1.0 - self.language_weight) * loss + self.language_weight * distance, logits
 
