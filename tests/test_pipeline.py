@@ -26,7 +26,7 @@ from muse.schedulers import Always, ClipThreshold, StepWindow
 from muse.steering import TokenOptimization
 from muse.types import MuseError
 from muse.weights import locate
-from tests.test_stable_diffusion import save_tiny_pipeline
+from tests.tiny import save_stable_diffusion
 
 ROOT = Path(__file__).parent.parent
 PROMPTS = ["a dog in a park", "a boat on a beach"]
@@ -223,7 +223,7 @@ def test_a_tuple_instead_of_an_output(toy: MusePipeline) -> None:
 
 def test_another_model_needs_a_guide_for_an_emotion_alone(tmp_path: Path) -> None:
     """Nothing of muse-mini's is taken for another model, and parts may be put in later."""
-    save_tiny_pipeline(tmp_path)
+    save_stable_diffusion(tmp_path)
     pipe = MusePipeline.from_pretrained(str(tmp_path), dtype=torch.bfloat16)
     pipe.set_progress_bar_config(disable=True)
     assert pipe.backbone.model.dtype == torch.bfloat16

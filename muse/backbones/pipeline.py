@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
-from diffusers import AutoencoderTiny, DiffusionPipeline
-from diffusers.utils import is_accelerate_available
+from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from muse.backbones.base import Backbone, Size
-from muse.types import MuseError
-from muse.weights import locate
+from muse.backbones.loading import load_pipeline, load_tiny
+from muse.types import Cond, MuseError
 
 DtypeName: TypeAlias = Literal["float32", "bfloat16", "float16"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -34,19 +32,20 @@ class PipelineBackbone(Backbone):
             diffusers find it, which needs the network once.
         text_device: where prompts are encoded: ``model`` keeps the text encoders beside the
             denoiser, ``cpu`` leaves them in main memory (they run once a prompt).
-        attention_slicing: attend in slices: less memory, slower.
+        attention_slicing: attend in slices: less memory, slower; of UNets alone.
         gradient_checkpointing: compute activations again on the way back: less memory for inner
             iterations, about a third slower.
         decoder_tiling: decode large pictures in tiles: less memory, faint seams.
         preview_decoder: a small autoencoder (`AutoencoderTiny`: a folder, hub id or packaged name)
             that guide and similarity look through; None takes the model's own. The final picture
             always comes from the model's own.
-        preview_size: height and width in pixels at which guide and similarity look, by resizing
-            the latent; None is the picture's own size.
+        preview_size: shorter side in pixels at which guide and similarity look, by resizing the
+            latent; None is the picture's own size.
 
     Raises:
-        MuseError: nothing loadable under that name, a file that would have to be unpickled, a
-            preview decoder that doesn't fit, or a preview size that isn't allowed.
+        MuseError: nothing loadable under that name, a file that would have to be unpickled,
+            attention slicing of a denoiser that has none, a preview decoder that doesn't fit, or
+            a preview size that isn't allowed.
     """
 
     pipelines: ClassVar[tuple[str, ...]]
@@ -61,8 +60,6 @@ class PipelineBackbone(Backbone):
     """It: the denoiser."""
     vae: Any
     """The autoencoder."""
-    load_options: ClassVar[dict[str, Any]] = {}
-    """More for diffusers' loading, such as components to leave out."""
 
     def __init__(
         self,
@@ -84,12 +81,19 @@ class PipelineBackbone(Backbone):
         # The pipeline is kept for its encode_prompt alone, outside of torch's module tree.
         self._pipeline: list[Any] = [pipeline]
         parts = {k: v for k, v in pipeline.components.items() if isinstance(v, nn.Module)}
-        self.model = parts.pop(self.denoiser)
+        # Without accelerate, diffusers leaves some models in the dtype of their file.
+        self.model = parts.pop(self.denoiser).to(DTYPES[dtype])
         self.vae = parts.pop("vae")
         texts = {name: part for name, part in parts.items() if name.startswith("text_encoder")}
         self.text_encoders = nn.ModuleDict(texts if text_device == "model" else {})
-        self.scheduler_config = dict(pipeline.scheduler.config)
+        scheduler = pipeline.scheduler
+        self.scheduler_config = {**scheduler.config, "_class_name": type(scheduler).__name__}
         if attention_slicing:
+            if not hasattr(self.model, "set_attention_slice"):
+                raise MuseError(
+                    f"attention_slicing = true does nothing for a {type(self.model).__name__}. "
+                    "Leave it out; gradient_checkpointing needs less memory too."
+                )
             pipeline.enable_attention_slicing()
         if gradient_checkpointing:
             self.model.enable_gradient_checkpointing()
@@ -99,6 +103,12 @@ class PipelineBackbone(Backbone):
         self.preview_vae = None
         if preview_decoder is not None:
             self.preview_vae = load_tiny(preview_decoder, DTYPES[dtype])
+            found, wanted = (v.config.latent_channels for v in (self.preview_vae, self.vae))
+            if found != wanted:
+                raise MuseError(
+                    f"preview_decoder {preview_decoder!r} reads latents of {found} channels, the "
+                    f"model's have {wanted}. Give the tiny autoencoder made for this model."
+                )
         self.preview_size = preview_size
         if preview_size is not None:
             self.latent_shape((preview_size, preview_size))
@@ -109,9 +119,19 @@ class PipelineBackbone(Backbone):
         return self._pipeline[0]
 
     @property
+    def load_options(self) -> dict[str, Any]:
+        """More for diffusers' loading, such as components to leave out."""
+        return {}
+
+    @property
     def factor(self) -> int:
         """Pixels per latent pixel."""
         return int(self.pipeline.vae_scale_factor)
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of pictures are multiples of, in pixels."""
+        return self.factor * int(self.model.config.get("patch_size", 1))
 
     @property
     def text_device(self) -> torch.device:
@@ -128,11 +148,17 @@ class PipelineBackbone(Backbone):
         """(channels, height / factor, width / factor).
 
         Raises:
-            MuseError: a size that the autoencoder's factor doesn't divide.
+            MuseError: a side that isn't a `multiple`.
         """
-        if any(side < self.factor or side % self.factor for side in size):
-            raise MuseError(f"size = {list(size)} is not allowed. Use multiples of {self.factor}.")
-        return (self.model.config.in_channels, *(side // self.factor for side in size))
+        if any(side < self.multiple or side % self.multiple for side in size):
+            raise MuseError(
+                f"size = {list(size)} is not allowed. Use multiples of {self.multiple}."
+            )
+        return (self.vae.config.latent_channels, *(side // self.factor for side in size))
+
+    def extend(self, cond: Cond, tokens: Tensor) -> Cond:
+        """Append emotion tokens (B, M, d) after the text's; all else of the condition stays."""
+        return {**cond, "tokens": torch.cat([cond["tokens"], tokens.to(cond["tokens"])], dim=1)}
 
     @property
     def scale_and_shift(self) -> tuple[float, float]:
@@ -148,14 +174,15 @@ class PipelineBackbone(Backbone):
     def decode(self, latent: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in about [0, 1], unclamped."""
         scale, shift = self.scale_and_shift
-        scaled = latent.to(self.vae.dtype) / scale + shift
+        scaled = (latent / scale + shift).to(self.vae.dtype)
         return self.vae.decode(scaled).sample.to(latent) / 2 + 0.5
 
     def preview(self, latent: Tensor) -> Tensor:
         """As `decode`, at the preview's size and through the preview's decoder."""
         if self.preview_size is not None:
-            side = self.preview_size // self.factor
-            latent = F.interpolate(latent, (side, side), mode="bilinear", antialias=True)
+            scale = self.preview_size // self.factor / min(latent.shape[-2:])
+            sides = [round(side * scale) for side in latent.shape[-2:]]
+            latent = F.interpolate(latent, sides, mode="bilinear", antialias=True)
         if self.preview_vae is None:
             return self.decode(latent)
         # A tiny autoencoder reads the denoiser's own latents, neither scaled nor shifted. Its
@@ -166,59 +193,3 @@ class PipelineBackbone(Backbone):
     @abstractmethod
     def remarks(self, prompt: str) -> list[str]:
         """What the tokenizer cuts off or doesn't know."""
-
-
-def load_pipeline(
-    cls: type[DiffusionPipeline],
-    pretrained: str,
-    dtype: torch.dtype,
-    config: str | None = None,
-    **options: Any,
-) -> Any:
-    """Load a diffusers pipeline of class `cls` from a folder, a hub id or a single file.
-
-    Raises:
-        MuseError: nothing loadable under that name, or weights that only unpickling would read.
-    """
-    path = locate(pretrained)
-    try:
-        if Path(path).is_file():
-            if Path(path).suffix != ".safetensors":
-                raise MuseError(
-                    f"{pretrained!r} would have to be unpickled, which can run code. Give a "
-                    ".safetensors file, or a folder of the diffusers layout."
-                )
-            single: Any = cls
-            return single.from_single_file(path, config=config, torch_dtype=dtype, **options)
-        return cls.from_pretrained(
-            path,
-            torch_dtype=dtype,
-            use_safetensors=True,
-            low_cpu_mem_usage=is_accelerate_available(),
-            **options,
-        )
-    except MuseError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise MuseError(
-            f"No {cls.__name__} under {pretrained!r} ({reason}). Give a folder of the diffusers "
-            "layout with safetensors weights, a hub id (needs the network once), a .safetensors "
-            "file, or 'muse-mini'."
-        ) from error
-
-
-def load_tiny(name: str, dtype: torch.dtype) -> Any:
-    """Load an `AutoencoderTiny` from a folder, a hub id or a packaged name.
-
-    Raises:
-        MuseError: there is none under that name.
-    """
-    try:
-        return AutoencoderTiny.from_pretrained(locate(name), torch_dtype=dtype)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise MuseError(
-            f"No AutoencoderTiny under {name!r} ({reason}). Give a folder, or a hub id such as "
-            "'madebyollin/taesd' (needs the network once)."
-        ) from error

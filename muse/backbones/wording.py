@@ -7,6 +7,7 @@ from __future__ import annotations
 import difflib
 import re
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 SMALL = 2000
@@ -32,10 +33,13 @@ def unknown_words(tokenizer: Any, prompt: str) -> dict[str, list[str]]:
     return {word: difflib.get_close_matches(word, known, n=3) for word in missing}
 
 
-def cut_off(tokenizer: Any, prompt: str) -> str:
-    """The end of `prompt` that doesn't fit into the encoder's context, as its tokens spell it."""
+def cut_off(tokenizer: Any, prompt: str, context: int | None = None) -> str:
+    """The end of `prompt` that doesn't fit into the encoder's context in tokens, as its tokens
+    spell it; the context is the tokenizer's own unless given.
+    """
     tokens = tokenizer(prompt, verbose=False).input_ids
-    room: int = tokenizer.model_max_length - 1  # the last is the end of the text
+    # The last token is the end of the text.
+    room: int = (tokenizer.model_max_length if context is None else context) - 1
     return str(tokenizer.decode(tokens[room:-1])).strip() if len(tokens) > room + 1 else ""
 
 
@@ -58,3 +62,22 @@ def remarks(tokenizer: Any, prompt: str) -> list[str]:
             f"and not {shown!r}."
         )
     return lines
+
+
+def cut_offs(prompt: str, readers: Mapping[str, tuple[Any, int]]) -> list[str]:
+    """What each of several encoders leaves out of `prompt`, in one line; none where all of them
+    read it whole.
+
+    Args:
+        prompt: any text.
+        readers: tokenizer and context in tokens of each encoder, by name.
+    """
+    rests = {name: cut_off(tokenizer, prompt, room) for name, (tokenizer, room) in readers.items()}
+    if not any(rests.values()):
+        return []
+    told = []
+    for name, (tokenizer, context) in readers.items():
+        shown = textwrap.shorten(rests[name], 60, placeholder=" ...")
+        words = context - tokenizer.num_special_tokens_to_add()
+        told.append(f"{name} reads {f'{words} tokens, and not {shown!r}' if shown else 'it whole'}")
+    return [f"Prompt {textwrap.shorten(prompt, 60, placeholder=' ...')!r}: {'; '.join(told)}."]

@@ -109,7 +109,14 @@ def _common(words: list[str]) -> dict[str, Any]:
 
 def quiet() -> None:
     """Keep third parties' remarks off the terminal; ours and errors stay."""
-    for module in ("lightning", "diffusers", "transformers", "torch", "jsonargparse"):
+    for module in (
+        "lightning",
+        "diffusers",
+        "transformers",
+        "huggingface_hub",
+        "torch",
+        "jsonargparse",
+    ):
         warnings.filterwarnings("ignore", module=rf"{module}\b")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for library in (diffusers, transformers):

@@ -61,6 +61,21 @@ class TimeGrid:
         return cls(torch.cat([timesteps, timesteps[-1:]]), bar.sqrt(), (1 - bar).sqrt())
 
     @classmethod
+    def from_sigmas(cls, sigmas: Tensor, timesteps: Tensor) -> TimeGrid:
+        r"""A variance-preserving grid from noise over signal, :math:`\sigma / \alpha`: what
+        k-diffusion, and the schedulers made after it, call sigmas (Karras et al. 2022).
+
+        Args:
+            sigmas: (steps + 1,), falling, usually to 0; where not, the last latent is left at
+                :math:`x_0 + \sigma \epsilon`, as those schedulers leave it.
+            timesteps: what the model is asked at, (steps,), not always whole numbers.
+        """
+        timesteps, sigmas = timesteps.cpu(), sigmas.double().cpu()
+        alphas = (1 + sigmas**2).rsqrt()
+        alphas[-1] = 1
+        return cls(torch.cat([timesteps, timesteps[-1:]]), alphas, sigmas * alphas)
+
+    @classmethod
     def vp(cls, steps: int, training_steps: int = 1000) -> TimeGrid:
         r"""Stable Diffusion's DDIM nodes: "scaled linear" betas from 0.00085 to 0.012, leading
         spacing, offset 1, last node ``alphas_cumprod[0]``. 50 steps are 981, 961, ..., 1.

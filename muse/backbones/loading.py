@@ -1,0 +1,159 @@
+"""Loading what diffusers saved: whole pipelines, and tiny autoencoders."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderTiny, DiffusionPipeline
+from diffusers.loaders.single_file_utils import SingleFileComponentError
+from diffusers.utils import is_accelerate_available
+
+from muse.types import MuseError
+from muse.weights import UNREADABLE, locate, reason_of
+
+UNLOADABLE = (
+    *UNREADABLE,
+    SingleFileComponentError,
+    AttributeError,
+    ImportError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
+"""What loading something else, or something incomplete, raises."""
+VOCABULARIES = ("tokenizer.json", "vocab.json", "spiece.model")
+"""Files that a tokenizer's folder has one of."""
+
+
+def load_pipeline(
+    cls: type[DiffusionPipeline],
+    pretrained: str,
+    dtype: torch.dtype,
+    config: str | None = None,
+    **options: Any,
+) -> Any:
+    """Load a diffusers pipeline of class `cls` from a folder, a hub id or a single file.
+
+    Args:
+        cls: the pipeline's class.
+        pretrained: the folder, hub id, ``.safetensors`` file or packaged name.
+        dtype: of the weights.
+        config: the folder or hub id that a single file goes with.
+        options: for diffusers' loading, such as components to leave out.
+
+    Raises:
+        MuseError: nothing loadable under that name, a pipeline of another class, a component that
+            is missing, or weights that only unpickling would read.
+    """
+    path = locate(pretrained)
+    try:
+        if Path(path).is_file():
+            return _load_single_file(cls, pretrained, path, dtype, config, options)
+        if config is not None:
+            raise MuseError(
+                f"config = {config!r} goes with a single file, and {pretrained!r} is none, or "
+                "isn't there. Leave it out, or give the path of a .safetensors file."
+            )
+        _check_index(cls, pretrained, path, options)
+        return cls.from_pretrained(path, **_common(dtype), **options)
+    except MuseError:
+        raise
+    except UNLOADABLE as error:
+        if "tiktoken" in str(error):  # what transformers tries last where sentencepiece isn't there
+            raise MuseError(
+                f"The tokenizer of {pretrained!r} needs sentencepiece and protobuf. Install them: "
+                "pip install 'muse-emotion[large]'."
+            ) from error
+        raise MuseError(
+            f"No {cls.__name__} under {pretrained!r} ({_short(error)}). Give a folder of the "
+            "diffusers layout with safetensors weights (others would have to be unpickled), a hub "
+            "id (needs the network once), or a .safetensors file with its `config`."
+        ) from error
+
+
+def load_tiny(name: str, dtype: torch.dtype) -> Any:
+    """Load an `AutoencoderTiny` from a folder, a hub id or a packaged name.
+
+    Raises:
+        MuseError: there is none under that name.
+    """
+    path = locate(name)
+    try:
+        kind = AutoencoderTiny.load_config(path).get("_class_name")
+        if kind != "AutoencoderTiny":
+            raise ValueError(f"it is of class {kind}")
+        return AutoencoderTiny.from_pretrained(path, **_common(dtype))
+    except UNLOADABLE as error:
+        raise MuseError(
+            f"No AutoencoderTiny under {name!r} ({_short(error)}). Give a folder with safetensors "
+            "weights, or a hub id such as 'madebyollin/taesd' (needs the network once)."
+        ) from error
+
+
+def _common(dtype: torch.dtype) -> dict[str, Any]:
+    return {
+        "torch_dtype": dtype,
+        "use_safetensors": True,
+        "low_cpu_mem_usage": is_accelerate_available(),
+    }
+
+
+def _load_single_file(
+    cls: Any,
+    pretrained: str,
+    path: str,
+    dtype: torch.dtype,
+    config: str | None,
+    options: dict[str, Any],
+) -> Any:
+    if Path(path).suffix != ".safetensors":
+        raise MuseError(
+            f"{pretrained!r} would have to be unpickled, which can run code. Give a .safetensors "
+            "file, or a folder of the diffusers layout."
+        )
+    if not hasattr(cls, "from_single_file"):
+        raise MuseError(
+            f"diffusers loads no {cls.__name__} from a single file. Give a folder of the diffusers "
+            "layout, or a hub id."
+        )
+    config = None if config is None else locate(config)
+    return cls.from_single_file(path, config=config, torch_dtype=dtype, **options)
+
+
+def _check_index(
+    cls: type[DiffusionPipeline], pretrained: str, path: str, options: dict[str, Any]
+) -> None:
+    """Refuse another pipeline's folder, and one that lacks a component: of a tokenizer that isn't
+    there, transformers would make up an empty one.
+    """
+    index = cls.load_config(path)
+    name = index.get("_class_name")
+    if name != cls.__name__:
+        raise MuseError(
+            f"{pretrained!r} is a {name}, not a {cls.__name__}. Name the backbone that loads it; "
+            "`muse components` lists them."
+        )
+    folder = Path(path)
+    if not folder.is_dir():
+        return
+    parts = [part for part, source in index.items() if isinstance(source, list) and source[0]]
+    wanted = [part for part in parts if part not in options]
+    missing = [part for part in wanted if not (folder / part).is_dir()]
+    missing += [
+        f"the vocabulary of {part}"
+        for part in wanted
+        if part.startswith("tokenizer") and part not in missing
+        if not any((folder / part / file).is_file() for file in VOCABULARIES)
+    ]
+    if missing:
+        raise MuseError(
+            f"{pretrained!r} lacks {', '.join(missing)}, which its model_index.json names. "
+            "Complete the folder."
+        )
+
+
+def _short(error: BaseException) -> str:
+    return textwrap.shorten(reason_of(error), 250, placeholder=" ...")

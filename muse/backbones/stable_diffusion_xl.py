@@ -1,0 +1,115 @@
+"""Stable Diffusion XL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from diffusers import StableDiffusionXLPipeline
+from torch import Tensor
+
+from muse.backbones.base import Size
+from muse.backbones.variance_preserving import VariancePreserving
+from muse.backbones.wording import remarks
+from muse.types import Cond, Denoised, Node
+
+
+class StableDiffusionXL(VariancePreserving):
+    """Stable Diffusion XL through diffusers (Podell et al. 2023).
+
+    Text tokens (B, 77, 2048) are the last but one states of two encoders side by side, and
+    emotion tokens are appended to them at that width. The second encoder's pooled vector and the
+    sizes that the model is told (micro-conditioning, Sec. 2.2) stay as they are. An empty
+    negative prompt is zeros where the pipeline's config says so, as the hub's does.
+
+    The hub's autoencoder overflows in float16, so it is kept in float32 there.
+
+    Args:
+        pretrained: a folder of the diffusers layout, a hub id, or a ``.safetensors`` file.
+        original_size: height and width in pixels that the model is told the training picture
+            had; None is the picture's own size.
+        crops_coords_top_left: how far from top and left the model is told it was cropped.
+        target_size: height and width that the model is told it was cropped to; None is the
+            picture's own size.
+        options: those of `PipelineBackbone`.
+
+    Raises:
+        MuseError: nothing loadable under that name, or a scheduler whose prediction type is
+            neither ``epsilon`` nor ``v_prediction``.
+    """
+
+    pipelines: ClassVar = ("StableDiffusionXLPipeline",)
+    pipeline_class: ClassVar = StableDiffusionXLPipeline
+
+    def __init__(
+        self,
+        pretrained: str = "stabilityai/stable-diffusion-xl-base-1.0",
+        original_size: tuple[int, int] | None = None,
+        crops_coords_top_left: tuple[int, int] = (0, 0),
+        target_size: tuple[int, int] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(pretrained, **options)
+        self.original_size = original_size
+        self.crops_coords_top_left = crops_coords_top_left
+        self.target_size = target_size
+        if self.vae.dtype == torch.float16 and self.vae.config.force_upcast:
+            self.vae.float()
+
+    @torch.no_grad()
+    def embed(self, prompts: Sequence[str], size: Size, negative: bool = False) -> Cond:
+        """``tokens`` (B, 77, d) and ``pooled`` (B, p) by the pipeline's `encode_prompt`, and
+        ``time_ids`` (B, 6): original size, crop, target size.
+        """
+        tokens, _, pooled, _ = self.pipeline.encode_prompt(
+            list(prompts), device=self.text_device, do_classifier_free_guidance=False
+        )
+        if negative and self.pipeline.config.force_zeros_for_empty_prompt:
+            empty = torch.tensor([not prompt for prompt in prompts], device=tokens.device)
+            tokens = tokens.masked_fill(empty[:, None, None], 0)
+            pooled = pooled.masked_fill(empty[:, None], 0)
+        original, target = self.original_size or size, self.target_size or size
+        told = [*original, *self.crops_coords_top_left, *target]
+        device = self.model.device
+        return {
+            "tokens": tokens.to(device),
+            "pooled": pooled.to(device),
+            "time_ids": torch.tensor([told] * len(prompts), dtype=torch.float32, device=device),
+        }
+
+    def remarks(self, prompt: str) -> list[str]:
+        """What exceeds the context, which both encoders share."""
+        return remarks(self.pipeline.tokenizer, prompt)
+
+    def denoise(self, x: Tensor, node: Node, cond: Cond) -> Denoised:
+        """The UNet's eps or v as a prediction of x0 and eps, (B, C, h, w)."""
+        output = self.model(
+            x.to(self.model.dtype),
+            node.timestep.to(x.device),
+            encoder_hidden_states=cond["tokens"],
+            added_cond_kwargs={"text_embeds": cond["pooled"], "time_ids": cond["time_ids"]},
+        ).sample
+        return self.predicted(x, output, node)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """The mean of the autoencoder's posterior, shifted and scaled."""
+        with self._wide_enough(image.device):
+            return super().encode(image)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in about [0, 1], unclamped."""
+        with self._wide_enough(latent.device):
+            return super().decode(latent)
+
+    @contextmanager
+    def _wide_enough(self, device: torch.device) -> Iterator[None]:
+        """No autocast to float16, in which the autoencoder overflows."""
+        kind = device.type
+        half = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
+        if half and self.vae.config.force_upcast:
+            with torch.autocast(kind, enabled=False):
+                yield
+        else:
+            yield
