@@ -1,0 +1,105 @@
+"""Stable Diffusion 3 and 3.5."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from diffusers import StableDiffusion3Pipeline
+from torch import Tensor
+
+from muse.backbones.base import Size
+from muse.backbones.flow_match import check_context, flow_grid
+from muse.backbones.pipeline import PipelineBackbone
+from muse.backbones.wording import cut_offs
+from muse.schedulers import TimeGrid
+from muse.types import Cond, Denoised, MuseError, Node
+
+
+class StableDiffusion3(PipelineBackbone):
+    """Stable Diffusion 3 and 3.5 through diffusers: a rectified flow (Esser et al. 2024).
+
+    Text and image tokens attend to each other jointly, without a mask, so emotion tokens are
+    appended at the joint width (4096): after the 77 tokens of the two CLIPs, zero-padded to that
+    width, and T5's. The CLIPs' pooled vector stays as it is.
+
+    Args:
+        pretrained: a folder of the diffusers layout, a hub id, or a ``.safetensors`` file.
+        t5: load and use the third text encoder, by far the largest; without it its tokens are
+            zeros, as the model saw in part of its training.
+        max_sequence_length: T5's context in tokens, 1 to 512.
+        options: those of `PipelineBackbone`.
+
+    Raises:
+        MuseError: nothing loadable under that name, or a context out of range.
+    """
+
+    pipelines: ClassVar = ("StableDiffusion3Pipeline",)
+    pipeline_class: ClassVar = StableDiffusion3Pipeline
+    denoiser: ClassVar = "transformer"
+
+    def __init__(
+        self,
+        pretrained: str = "stabilityai/stable-diffusion-3-medium-diffusers",
+        t5: bool = True,
+        max_sequence_length: int = 256,
+        **options: Any,
+    ) -> None:
+        self.t5 = t5  # before all else: it decides what is loaded
+        self.max_sequence_length = check_context(max_sequence_length)
+        super().__init__(pretrained, **options)
+
+    @property
+    def load_options(self) -> dict[str, Any]:
+        """T5 left out, or nothing."""
+        return {} if self.t5 else {"text_encoder_3": None, "tokenizer_3": None}
+
+    def latent_shape(self, size: Size) -> tuple[int, ...]:
+        """(channels, height / factor, width / factor).
+
+        Raises:
+            MuseError: a side that isn't a `multiple`, or beyond the positions that the model has.
+        """
+        limit = self.model.config.pos_embed_max_size * self.multiple
+        if max(size) > limit:
+            raise MuseError(f"size = {list(size)} is not allowed. Use at most {limit} a side.")
+        return super().latent_shape(size)
+
+    def time_grid(self, steps: int, size: Size) -> TimeGrid:
+        """Euler nodes with the pipeline's own shift."""
+        return flow_grid(self.scheduler_config, steps, size[0] * size[1] // self.multiple**2)
+
+    @torch.no_grad()
+    def embed(self, prompts: Sequence[str], size: Size, negative: bool = False) -> Cond:
+        """``tokens`` (B, 77 + `max_sequence_length`, d) and ``pooled`` (B, p) by the pipeline's
+        `encode_prompt`.
+        """
+        tokens, _, pooled, _ = self.pipeline.encode_prompt(
+            list(prompts),
+            None,
+            None,
+            self.text_device,
+            do_classifier_free_guidance=False,
+            max_sequence_length=self.max_sequence_length,
+        )
+        device = self.model.device
+        return {"tokens": tokens.to(device), "pooled": pooled.to(device)}
+
+    def remarks(self, prompt: str) -> list[str]:
+        """What exceeds CLIP's context, and T5's."""
+        pipeline = self.pipeline
+        readers = {"CLIP": (pipeline.tokenizer, pipeline.tokenizer_max_length)}
+        if self.t5:
+            readers["T5"] = (pipeline.tokenizer_3, self.max_sequence_length)
+        return cut_offs(prompt, readers)
+
+    def denoise(self, x: Tensor, node: Node, cond: Cond) -> Denoised:
+        """The transformer's velocity as a prediction of x0 and eps, (B, C, h, w)."""
+        velocity = self.model(
+            hidden_states=x.to(self.model.dtype),
+            timestep=node.timestep.to(x.device).expand(len(x)),
+            encoder_hidden_states=cond["tokens"],
+            pooled_projections=cond["pooled"],
+        ).sample
+        return Denoised.from_flow(x, velocity.to(x), node.alpha, node.sigma)
