@@ -170,9 +170,10 @@ class PictureRow:
             if plain is None:
                 [plain] = yield [Predict(x, node, cond)]
             return setup.answers.guided(plain, unconditional)
-        self.ask = replace(ask, state=accepted.state)
+        steering = setup.answers.steering
+        self.ask = replace(ask, state=steering.carry(accepted.state))
         denoised = setup.answers.guided(accepted.prediction, unconditional, apart)
-        return setup.answers.steering.finish(denoised, accepted.state)
+        return steering.finish(denoised, accepted.state)
 
     def begin(
         self, x: Tensor, i: int, cond: Cond, before: Tensor

@@ -1,14 +1,14 @@
 """HOW the model is steered: the contract.
 
-A steering method owns the variable that is optimised; the sampler owns the loop. How the known
-methods are made of the same pieces:
+A steering method owns the variable that is optimised; the sampler owns the loop. How methods are
+made of the same pieces:
 
 ===================  ==================  ================  ============================
-method               variable            ``inject``        ``finish``
+method               variable            ``inject``        ``carry``
 ===================  ==================  ================  ============================
-MUSE                 tokens S            c -> c ++ S       identity
-Universal Guidance   offset on x (0)     x -> x + offset   eps shifted by the gradient
-prompt only          none                identity          identity
+MUSE                 tokens S            c -> c ++ S       S, to the next step
+latent guidance      offset on x         x -> x + offset   0: each step starts anew
+prompt only          none                identity          nothing
 ===================  ==================  ================  ============================
 """
 
@@ -68,3 +68,7 @@ class Steering(nn.Module, ABC):
     def finish(self, denoised: Denoised, state: Rows) -> Denoised:
         """What becomes of a prediction when it is accepted for the step; identity for most."""
         return denoised
+
+    def carry(self, state: Rows) -> Rows:
+        """What the next sampling step starts from, given the accepted state; all of it for most."""
+        return state

@@ -1,0 +1,1 @@
+"""Parts of one's own: one file each, named by import path, as in docs/extend."""
