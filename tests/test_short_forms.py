@@ -369,11 +369,13 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> dict:  # type: i
 
 def test_the_paper_is_as_published(capsys: pytest.CaptureFixture[str]) -> None:
     default, model = printed(capsys), printed(capsys, "--config", "paper")
-    for name in ("backbone", "guide", "similarity", "latents"):
+    for name in ("backbone", "similarity", "latents"):
         assert model[name] == default[name]
+    assert model["guide"]["class_path"].endswith("SimEmo")
     assert model["steering"]["init_args"]["decay_over"] == "step"
     assert model["loss"]["init_args"] == {
-        "inherent": 0.0005, "similar": 0.0015, "content": 0.0, "similar_rule": "ring",
+        "inherent": 0.0005, "similar": 0.0015, "similar_rule": "ring", "content": 0.0,
+        "content_floor": None,
     }  # fmt: skip
     assert model["steering"]["init_args"]["lr"] == 0.01
     assert model["timing"]["init_args"]["latest_start"] is None

@@ -1,6 +1,7 @@
 """Parts of a pipeline on disk: the diffusers folder layout, half-precision safetensors."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -37,8 +38,10 @@ def save_part(module: nn.Module, folder: Path) -> None:
     half.save_pretrained(folder)
     # transformers loads in the dtype that the config names: the weights are stored in half, but
     # `from_pretrained(folder)` without options must give a pipeline that runs on a CPU.
+    # Where a part was loaded from, to train on, is no part of it.
     file = folder / "config.json"
-    file.write_text(file.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
+    text = file.read_text().replace('"dtype": "float16"', '"dtype": "float32"')
+    file.write_text(re.sub(r' *"_name_or_path": .*\n', "", text))
     note_digests(folder)
 
 
