@@ -6,27 +6,29 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, DiffusionPipeline, StableDiffusionPipeline
 from PIL import Image
 from torchvision.transforms.functional import to_pil_image
 
 import muse
 from muse import MusePipeline
-from muse.backbones import BayesGuide, GaussianMixture, PlaceSimilarity
+from muse.backbones import BayesGuide, GaussianMixture, PipelineBackbone, PlaceSimilarity
 from muse.cli import main
 from muse.guides import ConvNet
 from muse.losses import MultiEmotionLoss
+from muse.registry import available
 from muse.schedulers import Always, ClipThreshold, StepWindow
 from muse.steering import TokenOptimization
 from muse.types import MuseError
 from muse.weights import locate
-from tests.tiny import save_stable_diffusion
+from tests.tiny import FAMILIES
 
 ROOT = Path(__file__).parent.parent
 PROMPTS = ["a dog in a park", "a boat on a beach"]
@@ -101,6 +103,30 @@ def test_plain_pictures_are_diffusers(
     expected = diffusers_pipe(PROMPTS, **options, **STARTS[start]()).images
     assert found.shape == expected.shape
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f not in ("sd-v", "sdxl-v")])
+def test_every_family_is_diffusers_own_where_nothing_is_said(
+    tiny_folder: Callable[[str], Path], family: str
+) -> None:
+    """The backbone by the folder's index, x_T from the generator, guidance by default."""
+    folder = tiny_folder(family)
+    mine = MusePipeline.from_pretrained(str(folder))
+    theirs: Any = DiffusionPipeline.from_pretrained(folder, low_cpu_mem_usage=False)
+    options: dict[str, Any] = {"num_inference_steps": 3, "output_type": "pt"}
+    options |= {"height": 32, "width": 32}
+    found = mine("a b", generator=seeded(0), **options).images
+    if "PixArt" in type(theirs).__name__:
+        options |= {"clean_caption": False, "use_resolution_binning": False}
+    expected = theirs("a b", generator=seeded(0), **options).images
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+def test_guidance_left_out_is_diffusers_own() -> None:
+    for cls in available(PipelineBackbone).values():  # type: ignore[type-abstract]
+        default = signature(cls.pipeline_class.__call__).parameters["guidance_scale"].default
+        distilled = cls.__name__ == "Flux"  # there it isn't classifier-free guidance
+        assert cls.default_guidance_scale == (1 if distilled else default)
 
 
 def test_output_types(mini: MusePipeline, diffusers_pipe: Any) -> None:
@@ -221,10 +247,11 @@ def test_a_tuple_instead_of_an_output(toy: MusePipeline) -> None:
 # --- parts -------------------------------------------------------------------------------------
 
 
-def test_another_model_needs_a_guide_for_an_emotion_alone(tmp_path: Path) -> None:
+def test_another_model_needs_a_guide_for_an_emotion_alone(
+    tiny_folder: Callable[[str], Path],
+) -> None:
     """Nothing of muse-mini's is taken for another model, and parts may be put in later."""
-    save_stable_diffusion(tmp_path)
-    pipe = MusePipeline.from_pretrained(str(tmp_path), dtype=torch.bfloat16)
+    pipe = MusePipeline.from_pretrained(str(tiny_folder("sd")), dtype=torch.bfloat16)
     pipe.set_progress_bar_config(disable=True)
     assert pipe.backbone.model.dtype == torch.bfloat16
     assert pipe.guide is pipe.similarity is pipe.timing is None

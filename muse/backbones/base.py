@@ -28,6 +28,8 @@ class Backbone(nn.Module, ABC):
     """Whether `encode` takes pictures; jobs with an ``image`` are refused where it doesn't."""
     has_points: bool = False
     """Whether what it makes are points (B, d), which `render` and `overview` draw."""
+    default_guidance_scale: float = 7.5
+    """The scale of classifier-free guidance that `muse.MusePipeline` uses unless told otherwise."""
 
     @property
     @abstractmethod

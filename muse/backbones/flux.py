@@ -45,6 +45,7 @@ class Flux(PipelineBackbone):
 
     pipelines: ClassVar = ("FluxPipeline",)
     pipeline_class: ClassVar = FluxPipeline
+    default_guidance_scale = 1.0  # distilled
     denoiser: ClassVar = "transformer"
 
     def __init__(

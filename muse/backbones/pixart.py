@@ -37,6 +37,7 @@ class PixArtAlpha(VariancePreserving):
 
     pipelines: ClassVar = ("PixArtAlphaPipeline",)
     pipeline_class: ClassVar = PixArtAlphaPipeline
+    default_guidance_scale = 4.5
     denoiser: ClassVar = "transformer"
 
     def __init__(

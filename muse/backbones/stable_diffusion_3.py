@@ -37,6 +37,7 @@ class StableDiffusion3(PipelineBackbone):
 
     pipelines: ClassVar = ("StableDiffusion3Pipeline",)
     pipeline_class: ClassVar = StableDiffusion3Pipeline
+    default_guidance_scale = 7.0
     denoiser: ClassVar = "transformer"
 
     def __init__(

@@ -42,6 +42,7 @@ class StableDiffusionXL(VariancePreserving):
 
     pipelines: ClassVar = ("StableDiffusionXLPipeline",)
     pipeline_class: ClassVar = StableDiffusionXLPipeline
+    default_guidance_scale = 5.0
 
     def __init__(
         self,

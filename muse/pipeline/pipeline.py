@@ -181,8 +181,10 @@ class MusePipeline:
                 Sampling starts from its DDIM inversion, with the remedies of the preset ``edit``.
             latents: x_T, (B, ...) or (1, ...) for all, instead of noise from the generator.
             num_inference_steps: sampling steps.
-            guidance_scale: of classifier-free guidance; None is 7.5, and 1 in edits, where guidance
-                acts on the emotion tokens alone (``emotion_scale``).
+            guidance_scale: of classifier-free guidance; None is that of the model's diffusers
+                pipeline (7.5 for Stable Diffusion; 1, which is none, for FLUX, whose distilled one
+                is an option of its backbone), and 1 in edits, where guidance acts on the emotion
+                tokens alone (``emotion_scale``).
             negative_prompt: for the unconditional branch, one for all.
             num_images_per_prompt: how many of each.
             height, width: in pixels; None takes the model's own.
@@ -232,7 +234,8 @@ class MusePipeline:
             shape = (len(prompts), *self.backbone.latent_shape(size))
             source = _GivenLatents(noise_of(latents, shape, generators, self.device))
             timing = self.timing or StepWindow(num_inference_steps // 5)
-            options = {"timing": timing, **self.options, **options}
+            scale = self.backbone.default_guidance_scale
+            options = {"guidance_scale": scale, "timing": timing, **self.options, **options}
         else:
             source = _InvertedPictures(pictures, self.inversion.fixed_point)
             options = {"timing": self.edit_timing, **self.edit_options, **options}
