@@ -255,6 +255,8 @@ def test_another_model_needs_a_guide_for_an_emotion_alone(
     pipe.set_progress_bar_config(disable=True)
     assert pipe.backbone.model.dtype == torch.bfloat16
     assert pipe.guide is pipe.similarity is pipe.timing is None
+    assert pipe.options == {}
+    assert not pipe.loss.needs_similarity
     plain = pipe("a b", num_inference_steps=2, generator=seeded(0))
     assert plain.probabilities == [{}]
     with pytest.raises(MuseError, match=r"no guide to steer to an emotion\. Give one"):
@@ -274,7 +276,10 @@ def test_mini_has_the_parts_of_the_preset(mini: MusePipeline) -> None:
     assert mini.edit_options["guidance_scale"] == 1
     own = MusePipeline(mini.backbone, similarity=mini.similarity, timing=Always())
     assert own.timing is own.edit_timing
-    assert MusePipeline(mini.backbone, similarity=mini.similarity).timing is None
+    other = MusePipeline(mini.backbone, similarity=mini.similarity)
+    assert other.timing is None
+    assert not other.loss.needs_similarity, "its floor belongs to its CLIP"
+    assert mini.loss.needs_similarity
 
 
 def test_pictures_come_in_many_forms(mini: MusePipeline) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from muse.emotions import EMOTIONS
 from muse.guides import Guide
-from muse.presets import FOLDER, PRESETS, sections
+from muse.presets import FOLDER, sections
 from muse.sampler import Sampler
 
 
@@ -23,12 +23,10 @@ class _NoGuide(Guide):
         return image.new_zeros(len(image), len(EMOTIONS))
 
 
-def preset(name: str, without: Set[str]) -> dict[str, Any]:
-    """The sampler's arguments as a preset gives them, built, but for those in `without`."""
-    said: dict[str, Any] = {}
-    for file in PRESETS[name]:
-        said |= sections(str(FOLDER / file))["model"]
-    said = {option: value for option, value in said.items() if option not in without}
+def preset(file: str, without: Set[str] = frozenset()) -> dict[str, Any]:
+    """The sampler's arguments that a packaged file gives, built, but for those in `without`."""
+    model = sections(str(FOLDER / file))["model"]
+    said = {option: value for option, value in model.items() if option not in without}
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Sampler, skip=set(inspect.signature(Sampler).parameters) - set(said))
     made = parser.instantiate(parser.parse_object(said))

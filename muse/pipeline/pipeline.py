@@ -37,7 +37,7 @@ from muse.pipeline.outputs import OUTPUT_TYPES, MusePipelineOutput, OutputType, 
 from muse.pipeline.running import Callback, StepEnds, run
 from muse.sampler import Sampler
 from muse.schedulers import StepWindow, TimingPolicy
-from muse.steering import Steering
+from muse.steering import Steering, TokenOptimization
 from muse.types import MuseError
 from muse.weights import PACKAGED
 
@@ -50,10 +50,10 @@ class MusePipeline:
     """Pictures with an emotion, from Python: the names and meanings of diffusers' pipelines, the
     rows of `muse.sampler.Sampler`.
 
-    A part that is left out is that of the preset ``default``, where it means something: its guide,
-    its similarity and the threshold on it are muse-mini's. With another model there is no guide
-    until one is given, and steering starts after a fifth of the steps, because a threshold belongs
-    to its CLIP. The parts are attributes and may be replaced between calls.
+    A part that is left out is muse-mini's own, by the preset ``default``. Another model has no
+    guide until one is given, steers by tokens at the paper's rate and by its loss, and starts after
+    a fifth of the steps, because a threshold belongs to its CLIP (so it does on muse-mini with
+    another similarity). The parts are attributes and may be replaced between calls.
 
     Example::
 
@@ -83,20 +83,18 @@ class MusePipeline:
         timing: TimingPolicy | None = None,
         loss: EmotionLoss | None = None,
     ) -> None:
-        packaged = getattr(backbone, "pretrained", None) in PACKAGED
-        its_own = set() if packaged else {"guide", "similarity", "timing"}
-        default = preset("default", {"backbone", "latents"} | its_own)
-        if similarity is not None:  # a threshold on another one means nothing
-            default.pop("timing", None)
-        edit = preset("edit", {"backbone", "guide", "similarity", "steering", "loss"})
+        default: dict[str, Any] = {}
+        if getattr(backbone, "pretrained", None) in PACKAGED:
+            default = preset("default.yaml", without={"backbone", "latents"})
+        if similarity is not None:  # thresholds on another one mean nothing
+            default = {name: default[name] for name in default if name not in ("timing", "loss")}
+        edit = preset("edit.yaml")
         self.backbone = backbone
-        self.guide: Guide | None = guide or default.get("guide")
-        self.similarity: Similarity | None = similarity or default.get("similarity")
-        self.steering: Steering = steering or default["steering"]
-        self.timing: TimingPolicy | None = timing or default.get("timing")
-        self.loss: EmotionLoss = loss or default["loss"]
-        if loss is None and self.similarity is None:
-            self.loss = MultiEmotionLoss()  # the preset's content term reads a similarity
+        self.guide: Guide | None = guide or default.pop("guide", None)
+        self.similarity: Similarity | None = similarity or default.pop("similarity", None)
+        self.steering: Steering = steering or default.pop("steering", None) or TokenOptimization()
+        self.timing: TimingPolicy | None = timing or default.pop("timing", None)
+        self.loss: EmotionLoss = loss or default.pop("loss", None) or MultiEmotionLoss()
         self.inversion = edit.pop("latents")
         self.edit_timing: TimingPolicy = timing or edit.pop("timing")
         self.options = {name: default[name] for name in default if name not in PARTS}
@@ -189,8 +187,8 @@ class MusePipeline:
             num_images_per_prompt: how many of each.
             height, width: in pixels; None takes the model's own.
             generator: draws x_T as diffusers does: one generator draws that of all pictures, of a
-                list each draws its own; None is torch's default. The emotion tokens start from its
-                seed, so that ``torch.Generator().manual_seed(3)`` is ``muse generate --seed 3``.
+                list each draws its own; None is torch's own, on the CPU. The emotion tokens start
+                from its seed: ``torch.Generator().manual_seed(3)`` is ``muse generate --seed 3``.
             output_type: ``pil``, ``np``, ``pt`` or ``latent``, see `MusePipelineOutput`.
             return_dict: False returns (images, traces, probabilities).
             callback_on_step_end: called after every step of every row (rows step apart, so it sees
@@ -238,7 +236,8 @@ class MusePipeline:
             options = {"guidance_scale": scale, "timing": timing, **self.options, **options}
         else:
             source = _InvertedPictures(pictures, self.inversion.fixed_point)
-            options = {"timing": self.edit_timing, **self.edit_options, **options}
+            edit = {"timing": self.edit_timing, **self.options, **self.edit_options}
+            options = {**edit, **options}
         if guidance_scale is not None:
             options["guidance_scale"] = guidance_scale
         options = {name: getattr(self, name) for name in PARTS} | options
