@@ -317,7 +317,7 @@ def test_the_quickstart_runs_on_what_the_package_carries(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     folder = tmp_path / "run"
     words = ["--config", str(ROOT / "configs" / "quickstart.yaml"), "--output_dir", str(folder)]
-    assert main(["fit-free", *words, "--model.steps=4", "--data.limit=2"]) == 0
+    assert main(["fit-free", *words, "--model.steps=8", "--data.limit=2"]) == 0
     for path in folder.glob("images/*.png"):
         with Image.open(path) as picture:
             assert picture.size == (64, 64)

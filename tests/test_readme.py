@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from muse.cli import main
 
@@ -15,8 +16,19 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(BLOCKS[1], "README.md", "exec"), {})
+def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    quick = BLOCKS[1].replace('emotion="awe"', 'emotion="awe", num_inference_steps=12')
+    assert quick != BLOCKS[1]
+    exec(compile(quick, "README.md", "exec"), found := {})
+    with Image.open("dog.png") as picture:
+        assert picture.size == (64, 64)
+    assert found["made"].start_steps[0] is not None, "it was steered"
+
+
+def test_the_toy_from_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    [block] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/toy.md").read_text(), re.DOTALL)
+    exec(compile(block, "toy.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 32
     # identical prompts, 32 seeds: nearly all on target
