@@ -31,16 +31,16 @@ from muse.pictures import read_picture
 from muse.records import Record, read_records
 
 REMEDY_SEED, TABLE_SEED = 30_000_000, 31_000_000
-PLAIN = "--model.guidance_scale=1 --model.emotion_scale=null --model.timing=Never"
 ONE_SCALE = "--model.emotion_scale=null --model.guidance_scale"
-AT_ONCE, LATE = "--model.timing=Always", "--model.timing.start=25"
+AT_ONCE, LATE = "--model.timing=Always", "--model.timing.start=20"
 REMEDIES = {
     "edit": "",
     "edit, no fixed point": "--model.latents.fixed_point=0",
     "edit, 3 fixed points": "--model.latents.fixed_point=3",
     "edit, from the first step": AT_ONCE,
     "edit, later": LATE,
-    "edit, gentler": "--model.emotion_scale=3",
+    "edit, later and stronger": f"{LATE} --model.emotion_scale=7.5",
+    "edit, gentler": "--model.emotion_scale=2",
     "one scale, 7.5 (the paper)": f"{AT_ONCE} {ONE_SCALE}=7.5",
     "one scale, 2": f"{AT_ONCE} {ONE_SCALE}=2",
     "one scale, 7.5, late": f"{LATE} {ONE_SCALE}=7.5",
@@ -77,8 +77,9 @@ def table(
         strengths: other emotion scales, a line each.
         output_dir: the folder for pictures, runs and table.
     """
-    wanted = {"unsteered": PLAIN, "edit": ""}
-    wanted |= {f"emotion_scale {s:g}": f"--model.emotion_scale={s:g}" for s in strengths}
+    wanted = {"edit": ""} | {
+        f"emotion_scale {s:g}": f"--model.emotion_scale={s:g}" for s in strengths
+    }
     _tabulate(wanted, scenes, TABLE_SEED, output_dir)
 
 

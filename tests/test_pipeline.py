@@ -366,6 +366,9 @@ def test_what_a_person_should_know_is_a_warning(toy: MusePipeline, mini: MusePip
         toy("a park", ["awe", None], num_inference_steps=3, timing=ClipThreshold(100))
     with pytest.warns(UserWarning, match="the model doesn't know 'dogg'"):
         mini("a dogg", num_inference_steps=1)
+    with pytest.warns(UserWarning, match="too long") as told:
+        mini("a dog in a park " * 10, num_inference_steps=1)
+    assert ["similarity" in str(warning.message) for warning in told] == [False, True]
 
 
 # --- the package -------------------------------------------------------------------------------

@@ -72,8 +72,10 @@ def run(
     Warns:
         UserWarning: words of a prompt that the model can't read; pictures never steered.
     """
+    similarity = sampler.answers.similarity
     for prompt in dict.fromkeys(job.prompt for job in jobs):
-        for line in sampler.backbone.remarks(prompt):
+        compared = similarity.remarks(prompt) if similarity is not None else []
+        for line in [*sampler.backbone.remarks(prompt), *compared]:
             warnings.warn(line, stacklevel=3)
     results: dict[int, Result] = {}
     with RowProgress(len(jobs), len(sampler.setup.grid), visible) as progress:
