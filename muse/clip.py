@@ -88,7 +88,8 @@ class Clip(nn.Module):
     def cut_off(self, text: str) -> str:
         """The end of `text` that doesn't fit into the context, as its tokens spell it."""
         tokenizer = self._tokenizer()
-        tokens = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        read = text.lower() if self.is_siglip else text
+        tokens = tokenizer(read, add_special_tokens=False, verbose=False)["input_ids"]
         return str(tokenizer.decode(tokens[self.room :])).strip()
 
     @property

@@ -38,6 +38,7 @@ class Setup:
     grid: TimeGrid
     negative_prompt: str
     size: Size
+    embed: Callable[[str, bool], Cond]
 
 
 class PictureRow:
@@ -84,10 +85,10 @@ class PictureRow:
         last alone where nobody draws them.
         """
         setup, backbone = self.setup, self.setup.answers.backbone
-        cond = backbone.embed([self.job.prompt], setup.size)
+        cond = setup.embed(self.job.prompt, False)
         null: Cond | None = None
         if setup.answers.guidance_scale != 1:
-            null = backbone.embed([setup.negative_prompt], setup.size, negative=True)
+            null = setup.embed(setup.negative_prompt, True)
         x = yield from setup.latents(self.job, backbone, setup.grid, cond, setup.size)
         path = [x]
         for i in range(len(setup.grid)):

@@ -23,6 +23,8 @@ w = 1 that guides S alone: negative-prompt inversion (Miyake et al. 2023, u of t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from torch import nn
@@ -41,7 +43,10 @@ from muse.row import PictureRow, Setup, StepEnd
 from muse.schedulers import TimingPolicy
 from muse.search import Search
 from muse.steering import Steering
-from muse.types import MuseError
+from muse.types import Cond, MuseError
+
+ENCODED = 32
+"""Encoded prompts that a run keeps."""
 
 
 class Sampler(nn.Module):
@@ -117,6 +122,7 @@ class Sampler(nn.Module):
             backbone.time_grid(steps, size),
             negative_prompt,
             size,
+            self._embed,
         )
 
     @property
@@ -143,8 +149,13 @@ class Sampler(nn.Module):
             progress.changed()
             return replies
 
-        rows = (PictureRow(self.setup, job, progress, step_end).run() for job in jobs)
+        # Every prompt is encoded once: a large text encoder takes seconds on a CPU.
+        setup = replace(self.setup, embed=lru_cache(maxsize=ENCODED)(self._embed))
+        rows = (PictureRow(setup, job, progress, step_end).run() for job in jobs)
         for result in run(rows, answer, slots):
             progress.rows += 1
             progress.changed()
             yield result
+
+    def _embed(self, prompt: str, negative: bool) -> Cond:
+        return self.backbone.embed([prompt], self.setup.size, negative=negative)

@@ -280,7 +280,12 @@ def embedding(change: Callable[[dict[str, Tensor]], Any]) -> Callable[..., None]
 
     def put(backbone: Any, patch: pytest.MonkeyPatch) -> None:
         embed = backbone.embed
-        patch.setattr(backbone, "embed", lambda *a, **o: {**embed(*a, **o), **change(embed(*a))})
+
+        def changed(*words: Any, **options: Any) -> dict[str, Tensor]:
+            cond = embed(*words, **options)
+            return {**cond, **change(cond)}
+
+        patch.setattr(backbone, "embed", changed)
 
     return put
 

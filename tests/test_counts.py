@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from muse.backbones import GaussianMixture
+from muse.jobs import Job
 from muse.schedulers import Always, ClipThreshold, Never, StepWindow
 from muse.types import Denoised
 from tests.toy import jobs, make, sampler
@@ -158,3 +159,15 @@ def test_no_gradient_ever_reaches_a_weight():
         assert not buffer.requires_grad
         assert buffer.grad is None
     assert not backbone.training
+
+
+def test_every_prompt_is_encoded_once_a_run():
+    made, asked = sampler(), []
+    embed = made.backbone.embed
+    made.backbone.embed = lambda prompts, size, negative=False: (
+        asked.append((*prompts, negative)) or embed(prompts, size, negative)
+    )
+    prompts = ["a walk in the park", "a walk in the cemetery"]
+    wanted = [Job(str(i), prompts[i % 2], {"awe": 1.0}, i) for i in range(6)]
+    list(made.sample(wanted))
+    assert sorted(asked) == sorted([("", True), *((prompt, False) for prompt in prompts)])

@@ -43,7 +43,6 @@ class Flux(PipelineBackbone):
         MuseError: nothing loadable under that name, or a context out of range.
     """
 
-    pipelines: ClassVar = ("FluxPipeline",)
     pipeline_class: ClassVar = FluxPipeline
     default_guidance_scale = 1.0  # distilled
     denoiser: ClassVar = "transformer"

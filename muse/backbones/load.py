@@ -40,7 +40,7 @@ def load_backbone(pretrained: str, **options: Any) -> PipelineBackbone:
         ) from error
     known = available(PipelineBackbone)  # type: ignore[type-abstract]
     for cls in known.values():
-        if name in cls.pipelines:
+        if name == cls.pipeline_class.__name__:
             return cls(pretrained, **options)
-    loads = ", ".join(sorted({pipeline for cls in known.values() for pipeline in cls.pipelines}))
+    loads = ", ".join(sorted(cls.pipeline_class.__name__ for cls in known.values()))
     raise MuseError(f"{pretrained!r} is a {name}, which no backbone loads. Known: {loads}.")

@@ -48,12 +48,8 @@ class PipelineBackbone(Backbone):
             a preview size that isn't allowed.
     """
 
-    pipelines: ClassVar[tuple[str, ...]]
-    """The names of the diffusers pipelines that it loads, as in ``model_index.json``; the first
-    is the class that does it.
-    """
     pipeline_class: ClassVar[type[DiffusionPipeline]]
-    """What loads it."""
+    """The diffusers pipeline that it stands for, as ``model_index.json`` names it."""
     denoiser: ClassVar[str] = "unet"
     """The name of the pipeline's component that denoises."""
     model: Any

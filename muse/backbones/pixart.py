@@ -35,7 +35,6 @@ class PixArtAlpha(VariancePreserving):
             neither ``epsilon`` nor ``v_prediction``.
     """
 
-    pipelines: ClassVar = ("PixArtAlphaPipeline",)
     pipeline_class: ClassVar = PixArtAlphaPipeline
     default_guidance_scale = 4.5
     denoiser: ClassVar = "transformer"
@@ -65,7 +64,8 @@ class PixArtAlpha(VariancePreserving):
 
     def remarks(self, prompt: str) -> list[str]:
         """What exceeds T5's context."""
-        return cut_offs(prompt, {"T5": (self.pipeline.tokenizer, CONTEXT)})
+        read = prompt.lower().strip()  # as the pipeline encodes it
+        return cut_offs(read, {"T5": (self.pipeline.tokenizer, CONTEXT)})
 
     def extend(self, cond: Cond, tokens: Tensor) -> Cond:
         """Append emotion tokens (B, M, d) after the text's, and let the mask through to them."""

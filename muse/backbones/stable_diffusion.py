@@ -32,7 +32,6 @@ class StableDiffusion(VariancePreserving):
             neither ``epsilon`` nor ``v_prediction``.
     """
 
-    pipelines: ClassVar = ("StableDiffusionPipeline",)
     pipeline_class: ClassVar = StableDiffusionPipeline
 
     def __init__(self, pretrained: str = "muse-mini", **options: Any) -> None:

@@ -35,7 +35,6 @@ class StableDiffusion3(PipelineBackbone):
         MuseError: nothing loadable under that name, or a context out of range.
     """
 
-    pipelines: ClassVar = ("StableDiffusion3Pipeline",)
     pipeline_class: ClassVar = StableDiffusion3Pipeline
     default_guidance_scale = 7.0
     denoiser: ClassVar = "transformer"

@@ -40,7 +40,6 @@ class StableDiffusionXL(VariancePreserving):
             neither ``epsilon`` nor ``v_prediction``.
     """
 
-    pipelines: ClassVar = ("StableDiffusionXLPipeline",)
     pipeline_class: ClassVar = StableDiffusionXLPipeline
     default_guidance_scale = 5.0
 
