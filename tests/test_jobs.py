@@ -1,11 +1,13 @@
 """Seeds that depend on nothing but their name, and names that are safe as files."""
 
 import re
+from pathlib import Path
 
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muse.data.jobs import cross, plain_twins, read_jobs
 from muse.jobs import Job, derive_seed, safe_name
 
 
@@ -48,3 +50,21 @@ def test_the_noise_is_diffusers_own_and_apart_from_the_tokens():
     assert torch.equal(noise, torch.randn(4, generator=torch.Generator().manual_seed(7)))
     assert torch.equal(noise, torch.randn(4, generator=twin.noise()))
     assert not torch.equal(noise, torch.randn(4, generator=job.tokens()))
+
+
+def test_equal_jobs_get_names_of_their_own(tmp_path):
+    file = tmp_path / "jobs.jsonl"
+    file.write_text('{"prompt": "a park", "emotion": "awe"}\n' * 4)
+    wanted = ["a-park-awe", "a-park-awe-2", "a-park-awe-3", "a-park-awe-4"]
+    assert [job.id for job in read_jobs(file, 0)] == wanted
+    assert [job.id for job in cross(["a park"] * 2, ["awe"] * 2, 0)] == wanted
+
+
+def test_every_seed_and_picture_has_a_plain_twin_of_its_own():
+    jobs = [Job(str(i), "a park", {"awe": 1.0}, i % 3, Path(f"{i % 2}.png")) for i in range(12)]
+    twins = plain_twins(jobs)
+    assert len({twin.id for twin in twins.jobs}) == len(twins.jobs) == 6
+    made = {twin.id: twin for twin in twins.jobs}
+    for job in jobs:
+        twin = made[twins.of[job.id]]
+        assert (twin.seed, twin.image, twin.target) == (job.seed, job.image, None)

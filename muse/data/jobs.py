@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,11 @@ def cross(
     """Every prompt with every emotion."""
     targets = [parse_target(emotion) for emotion in emotions]
     pairs = [(check_prompt(prompt), target) for prompt in prompts for target in targets]
-    names = [job_name(prompt, target) for prompt, target in pairs]
-    return [
-        Job(_unique(name, names[:index]), prompt, target, derive_seed(seed, prompt))
-        for index, (name, (prompt, target)) in enumerate(zip(names, pairs, strict=True))
-    ]
+    jobs: dict[str, Job] = {}
+    for prompt, target in pairs:
+        name = _unique(job_name(prompt, target), jobs)
+        jobs[name] = Job(name, prompt, target, derive_seed(seed, prompt))
+    return list(jobs.values())
 
 
 def read_jobs(path: Path, seed: int) -> list[Job]:
@@ -88,7 +89,7 @@ def read_jobs(path: Path, seed: int) -> list[Job]:
     lines: dict[str, int] = {}
     for number, entry in _entries(path):
         try:
-            job = _job(entry, path.parent, seed, list(lines))
+            job = _job(entry, path.parent, seed, lines)
         except MuseError as error:
             raise MuseError(f"{path}, line {number}: {error}") from None
         if job.id in lines:
@@ -146,7 +147,7 @@ def _json_entries(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any
         yield number, entry
 
 
-def _job(entry: Mapping[str, Any], folder: Path, seed: int, taken: Sequence[str]) -> Job:
+def _job(entry: Mapping[str, Any], folder: Path, seed: int, taken: Container[str]) -> Job:
     extra = sorted(set(entry) - set(COLUMNS))
     if extra:
         raise MuseError(f"unknown column {extra[0]!r}. Allowed: {', '.join(COLUMNS)}.")
@@ -207,8 +208,10 @@ def job_name(prompt: str, target: Mapping[str, float]) -> str:
     return safe_name("-".join([*prompt.lower().split(), *feelings]))
 
 
-def _unique(name: str, taken: Sequence[str]) -> str:
-    return f"{name}-{taken.count(name) + 1}" if name in taken else name
+def _unique(name: str, taken: Container[str]) -> str:
+    """`name`, or with the least number from 2 on that makes it another than those taken."""
+    numbered = (f"{name}-{number}" for number in count(2))
+    return name if name not in taken else next(new for new in numbered if new not in taken)
 
 
 @dataclass(frozen=True)
@@ -227,11 +230,13 @@ class Twins:
 def plain_twins(jobs: Sequence[Job]) -> Twins:
     """The plain twin of every job: same x_T, no emotion, made once for jobs that share it."""
     made: dict[tuple[str, int, Path | None], Job] = {}
+    names: set[str] = set()
     of: dict[str, str] = {}
     for job in jobs:
         key = (job.prompt, job.seed, job.image)
         if key not in made:
-            name = _unique(safe_name(f"plain-{job.prompt}"), [twin.id for twin in made.values()])
+            name = _unique(safe_name(f"plain-{job.prompt}"), names)
+            names.add(name)
             made[key] = Job(name, job.prompt, None, job.seed, job.image)
         of[job.id] = made[key].id
     return Twins(list(made.values()), of)
