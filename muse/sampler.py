@@ -157,5 +157,11 @@ class Sampler(nn.Module):
             progress.changed()
             yield result
 
+    def remarks(self, prompt: str) -> list[str]:
+        """What a person should know about how model and similarity read `prompt`, a line each."""
+        similarity = self.answers.similarity
+        compared = similarity.remarks(prompt) if similarity is not None else []
+        return [*self.backbone.remarks(prompt), *compared]
+
     def _embed(self, prompt: str, negative: bool) -> Cond:
         return self.backbone.embed([prompt], self.setup.size, negative=negative)

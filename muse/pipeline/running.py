@@ -72,10 +72,8 @@ def run(
     Warns:
         UserWarning: words of a prompt that the model can't read; pictures never steered.
     """
-    similarity = sampler.answers.similarity
     for prompt in dict.fromkeys(job.prompt for job in jobs):
-        compared = similarity.remarks(prompt) if similarity is not None else []
-        for line in [*sampler.backbone.remarks(prompt), *compared]:
+        for line in sampler.remarks(prompt):
             warnings.warn(line, stacklevel=3)
     results: dict[int, Result] = {}
     with RowProgress(len(jobs), len(sampler.setup.grid), visible) as progress:

@@ -111,11 +111,9 @@ class FitFree(L.LightningModule):
         remark about prompts and pictures.
         """
         latents, backbone = self.sampler.latents, self.sampler.backbone
-        similarity = self.sampler.answers.similarity
         for prompt in {job.prompt: None for job in jobs}:
             backbone.embed([prompt], self.sampler.setup.size)
-            compared = similarity.remarks(prompt) if similarity is not None else []
-            for line in [*backbone.remarks(prompt), *compared]:
+            for line in self.sampler.remarks(prompt):
                 self._note(line)
         for job in jobs:
             if job.image is not None and not backbone.reads_pictures:
