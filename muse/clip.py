@@ -17,6 +17,7 @@ from transformers import (
     SiglipModel,
 )
 
+from muse import wording
 from muse.pretrained import Preprocessing, load, load_model
 from muse.types import MuseError
 
@@ -87,15 +88,13 @@ class Clip(nn.Module):
 
     def cut_off(self, text: str) -> str:
         """The end of `text` that doesn't fit into the context, as its tokens spell it."""
-        tokenizer = self._tokenizer()
         read = text.lower() if self.is_siglip else text
-        tokens = tokenizer(read, add_special_tokens=False, verbose=False)["input_ids"]
-        return str(tokenizer.decode(tokens[self.room :])).strip()
+        return wording.cut_off(self._tokenizer(), read, self.context)
 
     @property
     def room(self) -> int:
         """How many tokens of a text fit into the context."""
-        return self.context - int(self._tokenizer().num_special_tokens_to_add())
+        return wording.room(self._tokenizer(), self.context)
 
     def _tokenizer(self) -> Any:
         if self.tokenizer is None:

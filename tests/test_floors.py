@@ -18,6 +18,7 @@ FLOORS = {
     "muse.jobs": 0,
     "muse.results": 0,
     "muse.weights": 0,
+    "muse.wording": 0,
     "muse.files": 0,
     "muse.digests": 0,
     "muse.presets": 0,

@@ -3,9 +3,9 @@
 import pytest
 from transformers import CLIPTokenizer
 
-from muse.backbones.wording import cut_off, remarks, unknown_words
 from muse.mini import content_caption, save_tokenizer
 from muse.mini.tokenizer import CONTEXT
+from muse.wording import cut_off, remarks, room, unknown_words
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,14 @@ class _Large:
     def tokenize(self, word):
         return list(word)
 
-    def __call__(self, prompt, verbose):
-        return type("Tokens", (), {"input_ids": list(range(len(prompt.split()) + 2))})()
+    def num_special_tokens_to_add(self):
+        return 2
+
+    def __call__(self, prompt, add_special_tokens, verbose):
+        return {"input_ids": prompt.split()}
+
+    def decode(self, tokens):
+        return " ".join(tokens)
 
 
 def test_what_captions_say_is_known(tokenizer):
@@ -59,9 +65,11 @@ def test_a_large_vocabulary_never_complains_of_words():
 
 
 def test_what_does_not_fit_is_named(tokenizer):
+    assert room(tokenizer, CONTEXT) == CONTEXT - 2  # beside both ends
     fits = " ".join(["dog"] * (CONTEXT - 2))
-    assert cut_off(tokenizer, fits) == ""
-    assert cut_off(tokenizer, fits + " park") == "park"
+    assert cut_off(tokenizer, fits, CONTEXT) == ""
+    assert cut_off(tokenizer, fits + " park", CONTEXT) == "park"
+    assert cut_off(tokenizer, fits, 12) == " ".join(["dog"] * 12)
     [line] = remarks(tokenizer, fits + " in a park")
     assert line.endswith("is too long: the model reads 22 tokens of it, and not 'in a park'.")
     assert len(line) < 200

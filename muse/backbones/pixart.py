@@ -11,8 +11,8 @@ from torch import Tensor
 
 from muse.backbones.base import Size
 from muse.backbones.variance_preserving import VariancePreserving
-from muse.backbones.wording import cut_offs
 from muse.types import Cond, Denoised, Node
+from muse.wording import cut_offs
 
 CONTEXT = 120
 """Tokens that T5 reads for it."""

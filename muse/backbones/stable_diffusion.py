@@ -11,8 +11,8 @@ from torch import Tensor
 
 from muse.backbones.base import Size
 from muse.backbones.variance_preserving import VariancePreserving
-from muse.backbones.wording import remarks
 from muse.types import Cond, Denoised, Node
+from muse.wording import remarks
 
 
 class StableDiffusion(VariancePreserving):

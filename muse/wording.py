@@ -33,14 +33,23 @@ def unknown_words(tokenizer: Any, prompt: str) -> dict[str, list[str]]:
     return {word: difflib.get_close_matches(word, known, n=3) for word in missing}
 
 
-def cut_off(tokenizer: Any, prompt: str, context: int | None = None) -> str:
-    """The end of `prompt` that doesn't fit into the encoder's context in tokens, as its tokens
-    spell it; the context is the tokenizer's own unless given.
+def room(tokenizer: Any, context: int) -> int:
+    """How many tokens of a text fit into a context of so many: its special ones take their places
+    there.
     """
-    tokens = tokenizer(prompt, verbose=False).input_ids
-    # The last token is the end of the text.
-    room: int = (tokenizer.model_max_length if context is None else context) - 1
-    return str(tokenizer.decode(tokens[room:-1])).strip() if len(tokens) > room + 1 else ""
+    return context - int(tokenizer.num_special_tokens_to_add())
+
+
+def cut_off(tokenizer: Any, text: str, context: int) -> str:
+    """The end of `text` that doesn't fit into a context in tokens, as its tokens spell it.
+
+    Args:
+        tokenizer: any of transformers.
+        text: as the encoder reads it.
+        context: how many tokens the encoder reads, special ones among them.
+    """
+    tokens = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    return str(tokenizer.decode(tokens[room(tokenizer, context) :])).strip()
 
 
 def remarks(tokenizer: Any, prompt: str) -> list[str]:
@@ -54,12 +63,13 @@ def remarks(tokenizer: Any, prompt: str) -> list[str]:
             for word, near in missing.items()
         ]
         lines.append(f"{name}: the model doesn't know {', '.join(told)}, and may draw anything.")
-    rest = cut_off(tokenizer, prompt)
+    context: int = tokenizer.model_max_length
+    rest = cut_off(tokenizer, prompt, context)
     if rest:
         shown = textwrap.shorten(rest, 60, placeholder=" ...")
         lines.append(
-            f"{name} is too long: the model reads {tokenizer.model_max_length - 2} tokens of it, "
-            f"and not {shown!r}."
+            f"{name} is too long: the model reads {room(tokenizer, context)} tokens of it, and not "
+            f"{shown!r}."
         )
     return lines
 
@@ -72,12 +82,14 @@ def cut_offs(prompt: str, readers: Mapping[str, tuple[Any, int]]) -> list[str]:
         prompt: any text.
         readers: tokenizer and context in tokens of each encoder, by name.
     """
-    rests = {name: cut_off(tokenizer, prompt, room) for name, (tokenizer, room) in readers.items()}
+    rests = {
+        name: cut_off(tokenizer, prompt, context) for name, (tokenizer, context) in readers.items()
+    }
     if not any(rests.values()):
         return []
     told = []
-    for name, (tokenizer, context) in readers.items():
+    for name, reader in readers.items():
         shown = textwrap.shorten(rests[name], 60, placeholder=" ...")
-        words = context - tokenizer.num_special_tokens_to_add()
-        told.append(f"{name} reads {f'{words} tokens, and not {shown!r}' if shown else 'it whole'}")
+        part = f"{room(*reader)} tokens, and not {shown!r}" if shown else "it whole"
+        told.append(f"{name} reads {part}")
     return [f"Prompt {textwrap.shorten(prompt, 60, placeholder=' ...')!r}: {'; '.join(told)}."]
