@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -21,6 +22,9 @@ from muse import wording
 from muse.pretrained import Preprocessing, load, load_model
 from muse.types import MuseError
 
+TOWER = ("vision_model", "visual_projection")
+"""The parts of a pair that read pictures; SigLIP has no projection."""
+
 
 class Clip(nn.Module):
     """A CLIP, SigLIP or another pair of towers of transformers, read with gradients.
@@ -30,6 +34,9 @@ class Clip(nn.Module):
         tokenizer: its tokenizer; only texts need it.
         processor: how pictures are brought to it; None takes its family's own, at its own size.
         name: what it is called in errors.
+
+    Attributes:
+        tuned: whether its visual tower is its own, trained further: a guide is saved with it.
 
     Raises:
         MuseError: a model without the two towers, or a processor without gradients.
@@ -50,6 +57,7 @@ class Clip(nn.Module):
             )
         self.model = model
         self.tokenizer = tokenizer
+        self.tuned = False
         config = model.config
         self.is_siglip: bool = config.model_type.startswith("siglip")
         self.preprocess = Preprocessing(processor or _processor(config, self.is_siglip), name)
@@ -62,8 +70,16 @@ class Clip(nn.Module):
     @property
     def tower(self) -> list[nn.Module]:
         """The parts that read pictures; the last one makes the features."""
-        projection = getattr(self.model, "visual_projection", None)
-        return [self.model.vision_model, *([] if projection is None else [projection])]
+        return [getattr(self.model, part) for part in TOWER if hasattr(self.model, part)]
+
+    def with_own_tower(self) -> Clip:
+        """A twin whose visual tower may be trained or filled without a change to this CLIP, which
+        others may share; what reads texts is the same one.
+        """
+        shared = (self.tokenizer, self.preprocess, self.model.text_model)
+        twin = copy.deepcopy(self, {id(part): part for part in shared})
+        twin.tuned = True
+        return twin
 
     def image(self, image: Tensor) -> Tensor:
         """Projected image features, NOT normalised, (B, width), of pictures (B, 3, H, W) in

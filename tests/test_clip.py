@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch.nn import functional as F
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from muse.clip import Clip, load_clip
-from muse.guides import ClipSimilarity, EmoGen, SimEmo
+from muse.emotions import EMOTIONS
+from muse.guides import ClipSimilarity, EmoEdit, EmoGen, Guide, SimEmo, ZeroShotClip
 from muse.tasks import EmotionClassification
 from muse.types import MuseError
 from tests.test_pretrained import picture, tensor
@@ -21,6 +23,12 @@ from tests.tiny_guides import clip_folder, siglip_folder, tiny_siglip
 PROMPTS = ["a dog", "fog on a hill", "a dog"]
 LONG = "one two three abc four"  # a letter is a token
 FOLDERS = {"clip": clip_folder, "siglip": siglip_folder}
+GUIDES: dict[str, Callable[[Clip], Guide]] = {
+    "EmoEdit": EmoEdit,
+    "EmoGen": EmoGen,
+    "SimEmo": SimEmo,
+    "ZeroShotClip": lambda clip: ZeroShotClip(clip, {e: [e[:4]] for e in EMOTIONS}, ["{}"]),
+}
 
 
 @pytest.fixture(scope="module", params=FOLDERS)
@@ -43,6 +51,22 @@ def test_the_similarity_is_the_models_own(folder: str, shape: tuple[int, int]) -
     expected = 100 * F.cosine_similarity(output.image_embeds, output.text_embeds)
     assert torch.allclose(found, expected, atol=1e-3)
     assert found[0] == found[2] != found[1]
+
+
+@pytest.mark.parametrize("kind", GUIDES)
+def test_guides_see_what_the_processor_makes(
+    kind: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, seen = load_clip.__wrapped__(folder), []
+    guide, read = GUIDES[kind](clip), clip.model.get_image_features
+    monkeypatch.setattr(
+        clip.model, "get_image_features", lambda **given: (seen.append(given), read(**given))[1]
+    )
+    guide.read(tensor(picture(150, 97)))
+    floats = np.array(picture(150, 97)).astype(np.float32)
+    expected = AutoImageProcessor.from_pretrained(folder)(images=floats, return_tensors="pt")
+    [given] = seen
+    assert (given["pixel_values"] - expected["pixel_values"]).abs().max() <= 1e-3
 
 
 def test_the_processor_of_the_folder_is_used(tmp_path: Path) -> None:

@@ -148,10 +148,9 @@ def test_recipes_run_on_data_sets(
         again = TimmClassifier(checkpoint=str(output))
         assert again.metadata["model"] == "test_resnet"
     else:
-        tuned = output.with_name(f"{output.stem}_clip")
-        assert tuned.is_dir() == name.startswith("simemo")
         kind = SimEmo if name.startswith("simemo") else EmoGen
-        again = kind(str(tuned) if tuned.is_dir() else clip, str(output))
+        again = kind(clip, str(output))
+        assert again.clip.tuned == (kind is SimEmo)
         assert again.labels == kind.published_labels
     assert again.read(torch.rand(1, 3, 32, 32)).shape == (1, 8)
     last = tmp_path / "runs" / name / "last.ckpt"
@@ -170,7 +169,7 @@ def test_published_recipe_is_simemos() -> None:
         assert recipe["trainer"]["max_epochs"] == 25
         assert options["guide"]["init_args"]["clip"] == "openai/clip-vit-large-patch14"
         assert (options["learning_rate"], options["tower_rate"]) == (1e-3, 1e-6)
-        assert options["weight_decay"] == 0
+        assert (options["weight_decay"], recipe["data"]["init_args"]["batch_size"]) == (0, 32)
         assert "gradient_clip_val" not in recipe["trainer"]
         assert (options["tower_from_epoch"], options["halve_every"]) == (3, 6)
         assert (options["language_weight"], options["augment"]) == (0.3, False)
@@ -215,6 +214,7 @@ def test_loss_is_0_7_ce_and_0_3_of_1_minus_cosine(clip: Clip, tmp_path: Path) ->
     guide = SimEmo(clip)
     output = str(tmp_path / "a.safetensors")
     task = EmotionClassification(guide, output, language_weight=0.3, tower_rate=1e-4)
+    clip = guide.clip
     image, emotion = torch.rand(4, 3, 32, 32), torch.tensor([0, 3, 3, 7])
     captions = [feeling_caption(EMOTIONS[e], ("a tree",)) for e in emotion.tolist()]
     calls = []
@@ -241,18 +241,19 @@ def test_the_tower_learns_from_its_epoch_on(clip: Clip, tmp_path: Path) -> None:
         tower_rate=1e-3,
         tower_from_epoch=2,
     )
+    model = task.guide.clip.model
     seen: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     class _Look(L.Callback):
         def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
             weights = (
-                clip.model.visual_projection.weight,
+                model.visual_projection.weight,
                 task.guide.classifier[2].weight,
-                clip.model.text_projection.weight,
+                model.text_projection.weight,
             )
             seen.append(tuple(weight.detach().clone() for weight in weights))
 
-    first = clip.model.visual_projection.weight.detach().clone()
+    first = clip.model.visual_projection.weight
     fit(task, scenes(), max_epochs=3, callbacks=[_Look()])
     tower, head, text = zip(*seen, strict=True)
     assert torch.equal(tower[0], first)
@@ -262,12 +263,40 @@ def test_the_tower_learns_from_its_epoch_on(clip: Clip, tmp_path: Path) -> None:
     assert torch.equal(text[0], text[2])
 
 
-def test_the_head_has_its_own_weight_decay(clip: Clip, tmp_path: Path) -> None:
-    options = {"weight_decay": 0.0, "tower_rate": 1e-4, "halve_every": 1}
+def test_a_tuned_tower_is_saved_with_the_head_and_stays_apart(clip: Clip, tmp_path: Path) -> None:
+    output, image = str(tmp_path / "a.safetensors"), torch.rand(4, 3, 32, 32)
+    others = (EmoGen(clip), SimEmo(clip))
+    before = [guide(image) for guide in others]
+    options = {"tower_rate": 1e-2, "augment": False}
+    for kind in (SimEmo, EmoGen):
+        trained = kind(clip)
+        fit(EmotionClassification(trained, output, **options), scenes(count=16))
+        again = kind(clip, output)
+        assert again.clip.tuned
+        assert not torch.allclose(again.clip.image(image), clip.image(image), atol=0.1)
+        assert torch.allclose(again(image), trained(image), atol=5e-3)  # saved in half precision
+    # The tower stays with a head that goes on alone.
+    fit(EmotionClassification(again, output), scenes())
+    assert torch.equal(EmoGen(clip, output).clip.image(image), again.clip.image(image))
+    assert all(torch.equal(guide(image), old) for guide, old in zip(others, before, strict=True))
+
+
+def test_the_tower_has_rates_of_its_own(clip: Clip, tmp_path: Path) -> None:
+    options = {"weight_decay": 0.0, "tower_rate": 1e-4, "tower_from_epoch": 1, "halve_every": 2}
     task = EmotionClassification(SimEmo(clip), str(tmp_path / "a.safetensors"), **options)
-    groups = task.configure_optimizers()["optimizer"].param_groups
-    assert [group["weight_decay"] for group in groups] == [0.0, 0.01, 0.01]
+    found = task.configure_optimizers()
+    optimizer, schedule = found["optimizer"], found["lr_scheduler"]
+    groups = optimizer.param_groups
+    assert [group["weight_decay"] for group in groups] == [0.0, 1e-5, 1e-5]
     assert groups[0]["params"] == list(task.guide.classifier.parameters())
+    rates = []
+    for _ in range(6):
+        rates.append([group["lr"] for group in groups])
+        optimizer.step()
+        schedule.step()
+    head, tower, projection = zip(*rates, strict=True)
+    assert head == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4, 2.5e-4])
+    assert tower == projection == pytest.approx([1e-4, 1e-4, 1e-4, 5e-5, 5e-5, 2.5e-5])
 
 
 def test_rates_halve_or_make_one_cycle(clip: Clip, tmp_path: Path) -> None:
@@ -297,7 +326,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> N
                 guide,
                 str(tmp_path / "a.safetensors"),
                 language_weight=0.3,
-                tower_rate=1e-3,
+                tower_rate=5e-4,
                 tower_from_epoch=1,
                 halve_every=1,
                 augment=False,

@@ -146,14 +146,7 @@ def test_published_heads(kind, suffix, clip, tmp_path):
     assert torch.equal(guide.read(image), logits[:, order])
     [slope] = torch.autograd.grad(logits.logsumexp(-1).sum(), image)
     assert slope.isfinite().all()
-    assert slope.abs().max() > 0
-
-
-@pytest.mark.parametrize("kind", HEADS)
-def test_keys_of_the_visual_tower_beside_the_head_are_ignored(kind, clip, tmp_path):
-    state = {**heads(kind), "clip.visual.proj": torch.ones(3), "logit_scale": torch.ones(())}
-    own = kind(clip, saved(state, tmp_path / "head.pth")).state_dict()
-    assert all(torch.equal(own[key], value) for key, value in heads(kind).items())
+    assert (slope.abs().amax(1) > 0).float().mean() > 0.99
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -168,6 +161,15 @@ def test_classes_are_matched_by_name_in_any_order(kind, order, clip, tmp_path):
     expected = by_hand(kind, state, Clip(clip).image(image))
     guide = kind(clip, saved(moved, tmp_path / "head.safetensors", labels))
     assert torch.allclose(guide.read(image), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_convnets_classes_are_matched_by_name(order, tmp_path):
+    names = ORDERS[order].split()
+    path = saved(ConvNet(width=8).state_dict(), tmp_path / "judge.safetensors", names)
+    guide, image = ConvNet(path, width=8), smooth(64, 64)
+    columns = [names.index(name) for name in EMOTIONS]
+    assert torch.equal(guide.read(image), guide(image)[:, columns])
 
 
 @pytest.mark.parametrize("kind", HEADS)

@@ -149,7 +149,7 @@ def test_language_term_needs_a_trained_tower(folder, tmp_path):
     with pytest.raises(MuseError, match="ConvNet has no CLIP"):
         EmotionClassification(ConvNet(), output, language_weight=0.3)
     fit(EmotionClassification(guide, output, language_weight=0.3, tower_rate=1e-4), "feeling")
-    tuned = SimEmo(clip=str(tmp_path / "simemo_clip"), checkpoint=output)
+    tuned = SimEmo(clip=str(folder / "clip"), checkpoint=output)
     image = torch.rand(2, 3, 64, 64)
     assert torch.allclose(tuned.read(image), guide.read(image), atol=2e-2)
 

@@ -17,7 +17,9 @@ from muse.digests import check_digests, write_digests
 from muse.emotions import EMOTIONS
 from muse.guides import TimmClassifier, save_classifier
 from muse.types import MuseError
+from tests.test_emotions import ORDERS
 from tests.test_label_map import CLASSES, MAP
+from tests.test_pretrained import by_pillow
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"channels": [8, 8, 16, 16], "stem_width": 8}
@@ -63,6 +65,18 @@ def test_pictures_are_brought_to_the_model_as_timm_does(
     assert (found - expected).abs().max() < tolerance
     assert guide.size == 48
     assert torch.equal(guide(tensor(smooth(*shape))), guide.model(found[None]))
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (120, 96), (30, 40)])
+def test_pictures_are_resized_as_pillow_resizes_floats(shape: tuple[int, int]) -> None:
+    """Without timm's rounding to bytes, the bar is 1e-3."""
+    image = tensor(smooth(*shape))
+    height, width = (48 * side // min(shape) for side in shape)
+    top, left = (height - 48) // 2, (width - 48) // 2
+    resized = by_pillow(image, (height, width), Image.Resampling.BICUBIC)
+    cropped = resized[..., top : top + 48, left : left + 48]
+    mean, std = torch.tensor([[0.4, 0.5, 0.6], [0.2, 0.3, 0.25]])[..., None, None]
+    assert (small().transform(image) - (cropped - mean) / std).abs().max() <= 1e-3
 
 
 @pytest.mark.parametrize("shape", [(48, 48), (64, 64), (32, 40)])
@@ -132,13 +146,16 @@ def test_foreign_classes_are_mapped_and_come_back(tmp_path: Path) -> None:
     assert "  fear   fear" in caught.value.__notes__[0]
 
 
-def test_labels_given_go_first(tmp_path: Path) -> None:
-    save_classifier(small(), EMOTIONS, tmp_path / "a.safetensors")
-    labels = tuple(sorted(EMOTIONS))
-    guide = TimmClassifier(checkpoint=str(tmp_path / "a.safetensors"), labels=labels).eval()
+@pytest.mark.parametrize("order", ORDERS)
+def test_classes_are_matched_by_name(order: str, tmp_path: Path) -> None:
+    """Those of the checkpoint, unless others are given."""
+    names, file = ORDERS[order].split(), tmp_path / "a.safetensors"
     image = tensor(smooth(48, 48))
-    order = [labels.index(name) for name in EMOTIONS]
-    assert torch.equal(guide.read(image), guide(image)[:, order])
+    for saved, given in ((names, None), (EMOTIONS, names)):
+        save_classifier(small(), saved, file)
+        guide = TimmClassifier(checkpoint=str(file), labels=given).eval()
+        columns = [names.index(name) for name in EMOTIONS]
+        assert torch.equal(guide.read(image), guide(image)[:, columns])
 
 
 def test_transformers_take_their_size_from_the_options() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
 
+from muse.clip import Clip
 from muse.emotions import EMOTIONS, order_of
+from muse.guides.tower import split_tower, with_tower
 from muse.weights import fill, labels_in, load_state
 
 
@@ -43,16 +46,26 @@ class Guide(nn.Module, ABC):
         logits: Tensor = self(image)
         return logits if order == list(range(len(EMOTIONS))) else logits[:, order]
 
-    def restore(self, checkpoint: str | None, labels: Sequence[str] | None, *parts: str) -> None:
+    def restore(
+        self,
+        checkpoint: str | None,
+        labels: Sequence[str] | None,
+        *parts: str,
+        tower: str | None = None,
+    ) -> None:
         """Fill `parts` from a checkpoint and settle `labels`: those given, else the checkpoint's
         own (metadata key ``labels``), else the published ones.
+
+        Where the guide has a `Clip` as ``clip`` and the checkpoint holds a visual tower too, by
+        transformers' names or OpenAI's, ``clip`` becomes a twin with that tower. What else a
+        checkpoint holds is told in a line.
 
         Args:
             checkpoint: a file for `muse.weights.load_state`, or None to leave the parts as they
                 are.
             labels: the class order, or None.
-            parts: attributes that the checkpoint holds, under keys that begin with their names;
-                its other keys are ignored.
+            parts: attributes that the checkpoint holds, under keys that begin with their names.
+            tower: another file, that holds the visual tower.
 
         Raises:
             MuseError: a checkpoint that is missing, damaged or of other shapes.
@@ -62,4 +75,22 @@ class Guide(nn.Module, ABC):
             state, metadata = load_state(checkpoint)
             own = {key: value for key, value in state.items() if key.partition(".")[0] in parts}
             fill(nn.ModuleDict({part: getattr(self, part) for part in parts}), own, checkpoint)
+            rest = {key: value for key, value in state.items() if key not in own}
+            self._restore_tower(rest, checkpoint)
+        if tower is not None:
+            self._restore_tower(load_state(tower)[0], tower, wanted=True)
         self.labels = tuple(labels or labels_in(metadata) or self.published_labels)
+
+    def _restore_tower(self, rest: Mapping[str, Tensor], name: str, wanted: bool = False) -> None:
+        clip = getattr(self, "clip", None)
+        if isinstance(clip, Clip):
+            tower, rest = split_tower(rest)
+            if tower or wanted:
+                self.clip = with_tower(clip, tower, name)
+        if rest:
+            shown = ", ".join(list(rest)[:3]) + (f" and {len(rest) - 3} more" * (len(rest) > 3))
+            print(
+                f"muse: note: {name!r} also holds {shown}, which {type(self).__name__} doesn't "
+                "read.",
+                file=sys.stderr,
+            )

@@ -9,6 +9,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import nn
 
+from muse.clip import TOWER, Clip
 from muse.digests import note_digests
 from muse.files import replacing
 
@@ -16,18 +17,22 @@ from muse.files import replacing
 def save_classifier(classifier: nn.Module, labels: Sequence[str], file: Path) -> None:
     """Save a classifier's own weights in half precision, whole or not at all.
 
-    A CLIP inside (``classifier.clip``) is left out. The metadata has the class order under
-    ``labels``, and whatever the classifier's own `metadata` says, where it has one.
+    A CLIP inside (``classifier.clip``) is left out, but for a visual tower that was trained. The
+    metadata has the class order under ``labels``, and whatever the classifier's own `metadata`
+    says, where it has one.
 
     Args:
         classifier: a guide, or another module of this form; it stays as it is.
         labels: its classes, in the order of its logits.
         file: ends in .safetensors; its folder is made.
     """
+    clip = getattr(classifier, "clip", None)
+    tower = TOWER if isinstance(clip, Clip) and clip.tuned else ()
+    kept = tuple(f"clip.model.{part}." for part in tower)
     state = {
         key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
         for key, value in classifier.state_dict().items()
-        if not key.startswith("clip.")
+        if not key.startswith("clip.") or key.startswith(kept)
     }
     metadata = {"labels": json.dumps(list(labels)), **getattr(classifier, "metadata", {})}
     file.parent.mkdir(parents=True, exist_ok=True)

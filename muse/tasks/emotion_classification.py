@@ -1,5 +1,7 @@
 """Training an emotion classifier, any `Guide`."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from muse.data.emotion_pictures import EmotionBatch
 from muse.emotions import EMOTIONS, order_of
 from muse.guides import Guide, save_classifier
 from muse.mini.augment import degrade
-from muse.mini.export import save_clip
 from muse.mini.schedule import with_one_cycle
 from muse.types import MuseError
+
+TOWER_DECAY = 1e-5
+"""The weight decay of a CLIP's visual tower in SimEmo's code (dsn0w/SimEmotion)."""
 
 
 class EmotionClassification(L.LightningModule):
@@ -33,15 +37,15 @@ class EmotionClassification(L.LightningModule):
 
     Args:
         guide: the classifier, with random weights or ones to go on from.
-        output: the file to save to, ends in .safetensors. A CLIP is left out of it; a trained one
-            is saved as a folder beside it, `<name>_clip/`, to be given as the guide's `clip`.
+        output: the file to save to, ends in .safetensors. A CLIP is left out of it, but for a
+            visual tower that was trained.
         learning_rate: of the head, or of the whole network (AdamW).
-        weight_decay: of the same; 0 makes it Adam. The CLIP's visual tower has AdamW's 0.01.
+        weight_decay: of the same; 0 makes it Adam. The CLIP's visual tower has SimEmo's 1e-5.
         language_weight: w.
         tower_rate: learning rate of the CLIP's visual tower; 0 keeps it frozen.
         tower_from_epoch: the first epoch, counted from 0, in which the tower learns.
-        halve_every: epochs after which the rates halve, again and again (SimEmo: 6); None lets
-            them rise and fall in one cycle over the run.
+        halve_every: epochs after which the rates halve, again and again (SimEmo: 6), the tower's
+            counted from its first; None lets them rise and fall in one cycle over the run.
         augment: whether to train on slightly damaged pictures (`muse.mini.augment`).
 
     Raises:
@@ -73,6 +77,8 @@ class EmotionClassification(L.LightningModule):
         order_of(guide.labels)  # refuses other classes before any training
         if self.clip is not None:
             self.clip.requires_grad_(False)
+            if tower_rate > 0:  # others may share the CLIP
+                guide.clip = self.clip.with_own_tower()
         for part in self._tower():
             part.requires_grad_(True)
         self.accuracy = MulticlassAccuracy(len(EMOTIONS), average="micro")
@@ -176,11 +182,18 @@ class EmotionClassification(L.LightningModule):
         groups: list[dict[str, Any]] = [
             {"params": head, "lr": self.learning_rate, "weight_decay": self.weight_decay}
         ]
-        groups += [{"params": part.parameters(), "lr": self.tower_rate} for part in self._tower()]
-        optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
+        groups += [
+            {"params": part.parameters(), "lr": self.tower_rate, "weight_decay": TOWER_DECAY}
+            for part in self._tower()
+        ]
+        optimizer = torch.optim.AdamW(groups)
         if self.halve_every is None:
             return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, self.halve_every, gamma=0.5)
+        starts = [0, *[self.tower_from_epoch] * (len(groups) - 1)]
+        shares: list[Callable[[int], float]] = [
+            partial(_halved, self.halve_every, start) for start in starts
+        ]
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, shares)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -206,15 +219,13 @@ class EmotionClassification(L.LightningModule):
             self._save()
             if self.best >= 0:  # a resumed run with another output, say
                 quality = f"the last weights, as the best ones ({quality}) are gone"
-        print(f"{quality}; saved to {' and '.join(map(str, self._outputs()))}")
-
-    def _outputs(self) -> list[Path]:
-        folder = self.output.with_name(f"{self.output.stem}_clip")
-        return [self.output, folder] if self._tower() else [self.output]
+        print(f"{quality}; saved to {self.output}")
 
     def _save(self) -> None:
-        if not self.trainer.is_global_zero:
-            return
-        save_classifier(self.guide, self.guide.labels, self.output)
-        if self.clip is not None and self._tower():
-            save_clip(self.clip, self._outputs()[1])
+        if self.trainer.is_global_zero:
+            save_classifier(self.guide, self.guide.labels, self.output)
+
+
+def _halved(every: int, start: int, epoch: int) -> float:
+    """What is left of a rate that halves every so many epochs from `start` on."""
+    return float(0.5 ** (max(epoch - start, 0) // every))
