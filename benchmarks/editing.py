@@ -32,7 +32,7 @@ from muse.records import Record, read_records
 
 REMEDY_SEED, TABLE_SEED = 30_000_000, 31_000_000
 ONE_SCALE = "--model.emotion_scale=null --model.guidance_scale"
-AT_ONCE, LATE = "--model.timing=Always", "--model.timing.start=20"
+AT_ONCE, LATE = "--model.timing=Always", "--model.timing.start=0.4"
 REMEDIES = {
     "edit": "",
     "edit, no fixed point": "--model.latents.fixed_point=0",

@@ -215,7 +215,7 @@ def measure(
 ) -> str:
     """Make `batch` pictures in one go; what it took, in words."""
     sampler = Sampler(
-        backbone, reader, TokenOptimization(), StepWindow(start), MultiEmotionLoss(),
+        backbone, reader, TokenOptimization(), StepWindow(start / steps), MultiEmotionLoss(),
         GaussianNoise(), steps=steps, max_iterations=iterations, tolerance=-math.inf, keep="last",
     ).to(device)  # fmt: skip
     clock = Clock(sampler, device)

@@ -52,7 +52,7 @@ TIMINGS = {
     "Always": lambda: schedulers.Always(),
     "ClipThreshold": lambda: schedulers.ClipThreshold(60.0),
     "Never": lambda: schedulers.Never(),
-    "StepWindow": lambda: schedulers.StepWindow(3, 7),
+    "StepWindow": lambda: schedulers.StepWindow(0.3, 0.7),
 }
 LOSSES = {"MultiEmotionLoss": lambda: losses.MultiEmotionLoss(content=0.1)}
 STEERINGS = {

@@ -120,7 +120,7 @@ def test_gradients_pass_and_the_final_picture_is_decoded_in_full(
         return x
 
     made = Sampler(
-        backbone, ConvNet(width=8), TokenOptimization(lr=0.05), StepWindow(2),
+        backbone, ConvNet(width=8), TokenOptimization(lr=0.05), StepWindow(0.6),
         MultiEmotionLoss(), GaussianNoise(), steps=3, max_iterations=1, size=SIZE,
     )  # fmt: skip
     [result] = made.sample([Job("a", "a dog", {"awe": 1.0}, 0)], step_end=keep)

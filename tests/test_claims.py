@@ -37,7 +37,7 @@ def test_when_steering_starts_matters(flow):
     policies = {
         "always": Always(),
         "threshold": ClipThreshold(60.0),
-        "late": StepWindow(30),
+        "late": StepWindow(0.6),
         "never": Never(),
     }
     found = {name: shares(make(sampler(flow, timing=t), JOBS)) for name, t in policies.items()}

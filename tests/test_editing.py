@@ -63,14 +63,14 @@ def test_rows_never_meet(scale):
 @pytest.mark.parametrize("start", [0, 4])
 def test_at_guidance_1_the_plain_prediction_is_the_unconditional_one(start):
     """One plain row a step, as without a scale of its own, and never two."""
-    options = {"timing": StepWindow(start), "guidance_scale": 1.0, "emotion_scale": 5.0}
+    options = {"timing": StepWindow(start / STEPS), "guidance_scale": 1.0, "emotion_scale": 5.0}
     backbone, [result], _ = counted(**options)
     assert plain(backbone) == STEPS
     assert steered(backbone) == evaluations(result)
 
 
 def test_with_guidance_it_costs_a_plain_row_more_in_every_steered_step():
-    backbone, [result], rounds = counted(StepWindow(4), emotion_scale=5.0)
+    backbone, [result], rounds = counted(StepWindow(0.4), emotion_scale=5.0)
     assert plain(backbone) == 2 * STEPS
     assert steered(backbone) == evaluations(result)
     assert max(rounds) == 1
@@ -82,7 +82,7 @@ def test_a_larger_scale_moves_further():
     for scale in (2.0, 4.0):
         made = sampler(
             steps=12, guidance_scale=1.0, emotion_scale=scale, max_iterations=0,
-            timing=StepWindow(11),
+            timing=StepWindow(0.9),
         )  # fmt: skip
         plain_one = make(sampler(steps=12, guidance_scale=1.0, timing=Never()), JOBS[:1])
         found = make(made, JOBS[:1])[JOBS[0].id]
@@ -124,7 +124,7 @@ def test_guiding_the_emotion_alone_returns_the_unsteered_picture(tmp_path):
 
 def test_an_edit_reaches_its_emotion(tmp_path):
     _, result = edited(
-        tmp_path, (247, 146, 0), timing=StepWindow(10), guidance_scale=1.0, emotion_scale=7.5
+        tmp_path, (247, 146, 0), timing=StepWindow(0.2), guidance_scale=1.0, emotion_scale=7.5
     )
     [target] = result.job.target
     assert result.trace.inherent != target

@@ -37,7 +37,7 @@ def test_well_conditioned_runs_are_equal_to_the_end(flow, emotion_scale):
     settings = literal.Settings(omega=1.0, lr=0.01, iterations=2, emotion_scale=emotion_scale)
     made = sampler(
         flow, guidance_scale=2.0, emotion_scale=emotion_scale, max_iterations=2, keep="last",
-        timing=StepWindow(25),
+        timing=StepWindow(0.5),
     )  # fmt: skip
     made.answers.steering.lr = settings.lr
     results, worst = make(made, JOBS), 0.0
@@ -127,7 +127,7 @@ def test_negative_prompt_inversion_is_guidance_1_with_a_scale_for_the_emotion(mo
     """The literal loop with the prompt itself as the unconditional one, at the paper's omega."""
     settings = literal.Settings(omega=2.0, lr=0.01, iterations=2)
     made = sampler(
-        guidance_scale=1.0, emotion_scale=3.0, max_iterations=2, keep="last", timing=StepWindow(25)
+        guidance_scale=1.0, emotion_scale=3.0, max_iterations=2, keep="last", timing=StepWindow(0.5)
     )
     made.answers.steering.lr = settings.lr
     results = make(made, JOBS)

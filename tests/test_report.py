@@ -105,12 +105,12 @@ def test_closing_lines_name_the_remedies(folder: Path) -> None:
     failed = record("c", status="failed", reason="no memory", probabilities={})
     noted = record("d", notes=["step 3: the loss is not finite"])
     records = [record("a"), never, failed, noted]
-    remedy = StepWindow(60).remedy
+    remedy = StepWindow(0.99).remedy
     told = "\n".join(closing_lines(records, 5, folder, True, remedy))
     assert "Interrupted: 3 of 5 pictures are finished and stay." in told
     assert "Failed: c: no memory" in told
     assert "3 of 3 pictures (100%) read as their target; their plain twins: 0%" in told
     assert "1 pictures came out plain" in told
-    assert "never started: set --model.timing.start below --model.steps." in told
+    assert "never started: lower --model.timing.start." in told
     assert "1 searches met numbers that are not finite (d)" in told
     assert told.splitlines()[-1] == f"The pictures are in {folder}"

@@ -1,5 +1,8 @@
 """Time grids against diffusers, timing policies against hand-made moments (Eq. 9 and 10)."""
 
+import math
+from fractions import Fraction
+
 import pytest
 import torch
 from diffusers import DDIMScheduler
@@ -105,7 +108,7 @@ def test_eq_10_latches_at_the_first_step_at_or_above_eta():
 
 
 def test_latest_start_forces_the_latch():
-    policy = ClipThreshold(24.0, latest_start=2)
+    policy = ClipThreshold(24.0, latest_start=0.4)
     assert decisions(policy, [0.0] * 5) == [False, False, True, True, True]
     assert decisions(policy, [30.0, 0.0, 0.0]) == [True] * 3
 
@@ -119,10 +122,24 @@ def test_a_latch_is_a_running_maximum(similarities, eta):
 def test_fixed_policies():
     assert decisions(Always(), [0.0] * 4) == [True] * 4
     assert decisions(Never(), [100.0] * 4) == [False] * 4
-    assert decisions(StepWindow(1, 3), [0.0] * 4) == [False, True, True, False]
-    assert decisions(StepWindow(2), [0.0] * 4) == [False, False, True, True]
-    for policy in (Always(), Never(), StepWindow(1)):
+    assert decisions(StepWindow(0.25, 0.75), [0.0] * 4) == [False, True, True, False]
+    assert decisions(StepWindow(0.5), [0.0] * 4) == [False, False, True, True]
+    assert decisions(StepWindow(), [0.0] * 4) == [True] * 4
+    for policy in (Always(), Never(), StepWindow(0.1)):
         assert not policy.needs_similarity(policy.init()), "spares the decoding"
+
+
+@pytest.mark.parametrize("steps", [1, 12, 28, 50, 100, 1000])
+def test_a_share_means_the_first_step_at_or_past_it(steps):
+    """To the step, for every hundredth: i / n and what was typed are rounded alike."""
+    for hundredth in range(100):
+        share = float(f"0.{hundredth:02}")
+        first = math.ceil(Fraction(hundredth, 100) * steps)
+        expected = [step >= first for step in range(steps)]
+        assert decisions(StepWindow(share), [0.0] * steps) == expected
+        assert decisions(ClipThreshold(1.0, latest_start=share), [0.0] * steps) == expected
+        if hundredth:
+            assert decisions(StepWindow(stop=share), [0.0] * steps) == [not e for e in expected]
 
 
 @pytest.mark.parametrize(
@@ -130,12 +147,18 @@ def test_fixed_policies():
     [
         (lambda: ClipThreshold(101), "eta = 101 is out of range. Use -100 to 100"),
         (lambda: ClipThreshold(float("nan")), "out of range"),
-        (lambda: ClipThreshold(20, latest_start=-1), "latest_start = -1"),
+        (lambda: ClipThreshold(20, latest_start=6),
+         "latest_start = 6 is not allowed. Use a share of the steps, from 0 to below 1 (step 5 of"),
+        (lambda: ClipThreshold(20, latest_start=-0.1), "latest_start = -0.1"),
+        (lambda: ClipThreshold(20, latest_start=1), "latest_start = 1"),
+        (lambda: ClipThreshold(20, latest_start=float("nan")), "latest_start = nan"),
         (lambda: ClipThreshold(20, look_ahead=-1), "look_ahead = -1"),
-        (lambda: StepWindow(-1), "0 <= start < stop"),
-        (lambda: StepWindow(3, 3), "0 <= start < stop"),
+        (lambda: StepWindow(5), "StepWindow from 5 to 1 is not allowed. Use shares of the steps"),
+        (lambda: StepWindow(0, 30), "0 <= start < stop <= 1: step 5 of 50 is 0.1."),
+        (lambda: StepWindow(-0.1), "0 <= start < stop"),
+        (lambda: StepWindow(0.3, 0.3), "0 <= start < stop"),
     ],
-)
+)  # fmt: skip
 def test_bad_settings_are_told_in_one_line(make, says):
     with pytest.raises(MuseError) as caught:
         make()

@@ -32,7 +32,7 @@ def made(request: pytest.FixtureRequest, tiny_folder: Callable[[str], Path]) -> 
     backbone = load_backbone(str(tiny_folder(request.param)))
     torch.manual_seed(1)
     return Sampler(
-        backbone, ConvNet(width=8), TokenOptimization(tokens=3, lr=0.05), StepWindow(LATCH),
+        backbone, ConvNet(width=8), TokenOptimization(tokens=3, lr=0.05), StepWindow(LATCH / STEPS),
         MultiEmotionLoss(), GaussianNoise(), steps=STEPS, guidance_scale=3.0, max_iterations=3,
         size=SIZE,
     )  # fmt: skip

@@ -26,6 +26,11 @@ class Moment:
     steps: int
     similarity: float | None = None
 
+    @property
+    def share(self) -> float:
+        """The share of the steps that were taken before this one, step / steps, in [0, 1)."""
+        return self.step / self.steps
+
 
 class TimingPolicy(nn.Module, ABC):
     """Decides for one row, step by step, whether it is steered.
@@ -81,30 +86,34 @@ class Never(TimingPolicy):
 
 
 class StepWindow(TimingPolicy):
-    """Steer in a fixed window of steps.
+    """Steer in a fixed window of the steps.
+
+    Its bounds are shares of the steps, as diffusers' ``control_guidance_start`` and ``_end`` are:
+    step i of n, counted from 0, is steered where start <= i / n < stop.
 
     Args:
-        start: the first steered step, from 0.
-        stop: the first step that is plain again; None steers to the end.
+        start: where steering starts, 0 to 1; 0.1 of 50 steps is step 5.
+        stop: from where steps are plain again; 1 steers to the end.
 
     Raises:
-        MuseError: start below 0, or stop not above start.
+        MuseError: bounds outside 0 to 1, or stop not above start.
     """
 
-    remedy: ClassVar[str] = "set --timing.start below --steps"
+    remedy: ClassVar[str] = "lower --timing.start"
 
-    def __init__(self, start: int, stop: int | None = None) -> None:
+    def __init__(self, start: float = 0.0, stop: float = 1.0) -> None:
         super().__init__()
-        if start < 0 or (stop is not None and stop <= start):
+        if not 0 <= start < stop <= 1:
             raise MuseError(
-                f"StepWindow from {start} to {stop} is not allowed. Use 0 <= start < stop."
+                f"StepWindow from {start:g} to {stop:g} is not allowed. Use shares of the steps, "
+                "0 <= start < stop <= 1: step 5 of 50 is 0.1."
             )
         self.start = start
         self.stop = stop
 
     def forward(self, state: Any, moment: Moment) -> tuple[bool, Any]:
-        """Whether start <= step < stop, and the state as it was."""
-        return self.start <= moment.step < (self.stop or moment.steps), state
+        """Whether start <= share < stop, and the state as it was."""
+        return self.start <= moment.share < self.stop, state
 
 
 class ClipThreshold(TimingPolicy):
@@ -119,27 +128,32 @@ class ClipThreshold(TimingPolicy):
     Args:
         eta: the threshold, in [-100, 100]. It belongs to its CLIP: the same number means another
             moment with another one.
-        latest_start: a step at which steering starts even below the threshold; None never
-            forces it, and a row that stays below comes out plain.
+        latest_start: the share of the steps from which on steering starts even below the
+            threshold, from 0 to below 1: 0.1 of 50 steps is step 5; None never forces it, and a
+            row that stays below comes out plain.
         look_ahead: steps that the plain model is rolled on before the prediction is read: a clearer
             picture, at one or two model calls each; 0 reads the present step's.
 
     Raises:
-        MuseError: eta out of range, or latest_start or look_ahead below 0.
+        MuseError: eta or latest_start out of range, or look_ahead below 0.
     """
 
-    remedy: ClassVar[str] = "lower --timing.eta, or set --timing.latest_start"
+    remedy: ClassVar[str] = "lower --timing.eta, or set --timing.latest_start, such as to 0.2"
 
-    def __init__(self, eta: float, latest_start: int | None = None, look_ahead: int = 0) -> None:
+    def __init__(self, eta: float, latest_start: float | None = None, look_ahead: int = 0) -> None:
         super().__init__()
         if not -100 <= eta <= 100:
             raise MuseError(
                 f"eta = {eta:g} is out of range. Use -100 to 100: eta is compared with 100 * "
                 "cosine (Always and Never are the sure ways to start at once or not at all)."
             )
-        for name, value in (("latest_start", latest_start), ("look_ahead", look_ahead)):
-            if value is not None and value < 0:
-                raise MuseError(f"{name} = {value} is not allowed. Use 0 or more.")
+        if latest_start is not None and not 0 <= latest_start < 1:
+            raise MuseError(
+                f"latest_start = {latest_start:g} is not allowed. Use a share of the steps, from 0 "
+                "to below 1 (step 5 of 50 is 0.1), or null."
+            )
+        if look_ahead < 0:
+            raise MuseError(f"look_ahead = {look_ahead} is not allowed. Use 0 or more.")
         self.eta = eta
         self.latest_start = latest_start
         self.look_ahead = look_ahead
@@ -151,6 +165,6 @@ class ClipThreshold(TimingPolicy):
     def forward(self, state: Any, moment: Moment) -> tuple[bool, Any]:
         """True from the first step with similarity >= eta on."""
         latched = bool(state) or (moment.similarity is not None and moment.similarity >= self.eta)
-        if self.latest_start is not None and moment.step >= self.latest_start:
+        if self.latest_start is not None and moment.share >= self.latest_start:
             latched = True
         return latched, latched
