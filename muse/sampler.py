@@ -22,12 +22,12 @@ w = 1 that guides S alone: negative-prompt inversion (Miyake et al. 2023, u of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from functools import lru_cache
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any, Literal, Self
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from muse.answers import Answers
 from muse.asks import Ask, Evaluate
@@ -38,6 +38,7 @@ from muse.guides import Guide, Similarity
 from muse.jobs import Job
 from muse.latents import LatentSource
 from muse.losses import EmotionLoss
+from muse.memory import memory_told
 from muse.results import Progress, Result
 from muse.row import PictureRow, Setup, StepEnd
 from muse.schedulers import TimingPolicy
@@ -46,7 +47,7 @@ from muse.steering import Steering
 from muse.types import Cond, MuseError
 
 ENCODED = 32
-"""Encoded prompts that a run keeps."""
+"""Encoded prompts that a sampler keeps."""
 
 
 class Sampler(nn.Module):
@@ -113,6 +114,7 @@ class Sampler(nn.Module):
         self.answers = Answers(backbone, guide, steering, loss, similarity, *scales)
         self.timing = timing
         self.latents = latents
+        self._encoded: dict[tuple[Any, ...], Cond] = {}
         size = size or backbone.size
         self.setup = Setup(
             self.answers,
@@ -140,6 +142,9 @@ class Sampler(nn.Module):
         """Make the pictures of `jobs`, at most `slots` in flight, and yield each as it is done.
 
         `progress` is counted on from where it stands; `step_end` is called after every step.
+
+        Raises:
+            MuseError: out of memory.
         """
         progress = progress or Progress()
 
@@ -149,19 +154,41 @@ class Sampler(nn.Module):
             progress.changed()
             return replies
 
-        # Every prompt is encoded once: a large text encoder takes seconds on a CPU.
-        setup = replace(self.setup, embed=lru_cache(maxsize=ENCODED)(self._embed))
-        rows = (PictureRow(setup, job, progress, step_end).run() for job in jobs)
-        for result in run(rows, answer, slots):
-            progress.rows += 1
-            progress.changed()
-            yield result
+        rows = (PictureRow(self.setup, job, progress, step_end).run() for job in jobs)
+        with memory_told():
+            for result in run(rows, answer, slots):
+                progress.rows += 1
+                progress.changed()
+                yield result
 
-    def remarks(self, prompt: str) -> list[str]:
-        """What a person should know about how model and similarity read `prompt`, a line each."""
-        similarity = self.answers.similarity
-        compared = similarity.remarks(prompt) if similarity is not None else []
-        return [*self.backbone.remarks(prompt), *compared]
+    def remarks(self, prompts: Iterable[str]) -> list[str]:
+        """What a person should know about how model and similarity read `prompts`, and the model
+        the negative prompt where there is guidance; a line each.
+        """
+        similarity, lines = self.answers.similarity, []
+        for prompt in dict.fromkeys(prompts):
+            lines += self.backbone.remarks(prompt)
+            lines += similarity.remarks(prompt) if similarity is not None else []
+        if self.setup.negative_prompt and self.answers.guidance_scale != 1:
+            found = self.backbone.remarks(self.setup.negative_prompt)
+            lines += [line.replace("Prompt", "Negative prompt", 1) for line in found]
+        return lines
 
     def _embed(self, prompt: str, negative: bool) -> Cond:
-        return self.backbone.embed([prompt], self.setup.size, negative=negative)
+        """Encode a prompt, unless it is kept: a large text encoder takes seconds on a CPU."""
+        like = next(chain(self.backbone.parameters(), self.backbone.buffers()), torch.empty(0))
+        kind = like.device.type
+        autocast = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind)
+        key = prompt, negative, like.device, like.dtype, autocast
+        found = self._encoded.pop(key, None)
+        if found is None:
+            found = self.backbone.embed([prompt], self.setup.size, negative=negative)
+        self._encoded[key] = found  # the one used last is last
+        if len(self._encoded) > ENCODED:
+            del self._encoded[next(iter(self._encoded))]
+        return found
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """As torch's, which `to` and the like go through; afterwards prompts are encoded anew."""
+        self._encoded.clear()
+        return super()._apply(fn, recurse)

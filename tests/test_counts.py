@@ -1,11 +1,15 @@
 """What a run costs: model calls, model rows and backward passes, counted."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from muse.backbones import GaussianMixture
+from muse.cli import main
 from muse.jobs import Job
+from muse.sampler import ENCODED
 from muse.schedulers import Always, ClipThreshold, Never, StepWindow
 from muse.types import Denoised
 from tests.toy import jobs, make, sampler
@@ -96,7 +100,7 @@ def test_no_guidance_no_unconditional_branch():
 @pytest.mark.parametrize("start", [1, 4])
 def test_a_steered_step_costs_its_evaluations_and_one_unconditional_row(backwards, start):
     """The accepted prediction is the step's own, so nothing is predicted again."""
-    backbone, [result], _ = counted(StepWindow(start))
+    backbone, [result], _ = counted(StepWindow(start / STEPS))
     iterations = result.trace.iterations
     assert iterations[:start] == [0] * start
     assert sum(iterations) > 0
@@ -106,7 +110,7 @@ def test_a_steered_step_costs_its_evaluations_and_one_unconditional_row(backward
 
 
 def test_one_backward_per_iteration_by_the_tokens_alone(backwards):
-    backbone, [result], _ = counted(StepWindow(2), tolerance=float("-inf"))
+    backbone, [result], _ = counted(StepWindow(0.2), tolerance=float("-inf"))
     assert result.trace.iterations == [0, 0] + [5] * (STEPS - 2)
     assert backwards == [1] * stepped(result) == [1] * 5 * (STEPS - 2)
     with_gradient = [call for call in backbone.calls if call[2]]
@@ -161,13 +165,60 @@ def test_no_gradient_ever_reaches_a_weight():
     assert not backbone.training
 
 
-def test_every_prompt_is_encoded_once_a_run():
-    made, asked = sampler(), []
-    embed = made.backbone.embed
-    made.backbone.embed = lambda prompts, size, negative=False: (
-        asked.append((*prompts, negative)) or embed(prompts, size, negative)
-    )
-    prompts = ["a walk in the park", "a walk in the cemetery"]
-    wanted = [Job(str(i), prompts[i % 2], {"awe": 1.0}, i) for i in range(6)]
-    list(made.sample(wanted))
-    assert sorted(asked) == sorted([("", True), *((prompt, False) for prompt in prompts)])
+@pytest.fixture
+def asked(monkeypatch):
+    """The prompts that the toy encodes, each with whether it is the negative one."""
+    found, embed = [], GaussianMixture.embed
+
+    def noted(self, prompts, size, negative=False):
+        found.extend((prompt, negative) for prompt in prompts)
+        return embed(self, prompts, size, negative)
+
+    monkeypatch.setattr(GaussianMixture, "embed", noted)
+    return found
+
+
+PROMPTS = ["a walk in the park", "a walk in the cemetery"]
+ONCE = sorted([("", True), *((prompt, False) for prompt in PROMPTS)])
+
+
+def test_every_prompt_is_encoded_once_until_the_sampler_is_moved_or_cast(asked):
+    made = sampler(steps=3)
+    wanted = [Job(str(i), PROMPTS[i % 2], {"awe": 1.0}, i) for i in range(6)]
+    for _ in range(2):
+        list(made.sample(wanted))
+    assert sorted(asked) == ONCE
+    asked.clear()
+    nn.ModuleList([made]).to(torch.float32)  # as Lightning does, from above
+    [first, *_] = made.sample(wanted)
+    assert first.image.dtype == torch.float32
+    assert sorted(asked) == ONCE
+    asked.clear()
+    made.backbone.to(torch.float64)  # by itself
+    list(made.sample(wanted[:1]))
+    with torch.autocast("cpu", torch.bfloat16):
+        list(made.sample(wanted[:1]))
+    assert asked == [(PROMPTS[0], False), ("", True)] * 2
+
+
+def test_encoded_prompts_are_kept_by_their_last_use(asked):
+    embed = sampler().setup.embed
+    for i in range(ENCODED):
+        embed("", True)
+        embed(f"park {i}", False)
+    assert len(asked) == ENCODED + 1
+    embed("park 1", False)
+    assert len(asked) == ENCODED + 1
+    embed("park 0", False)
+    assert len(asked) == ENCODED + 2
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_run_encodes_every_prompt_once(asked, tmp_path, precision):
+    """Its check, its plain twins and its jobs together."""
+    config = str(Path(__file__).parent.parent / "configs" / "toy.yaml")
+    words = ["--model.steps=2", f"--data.prompts=[{', '.join(PROMPTS)}]", "--data.emotions=[awe]"]
+    where = ["--output_dir", str(tmp_path / "run"), "--trainer.precision", precision]
+    assert main(["fit-free", "--config", config, *words, *where]) == 0
+    assert len(list((tmp_path / "run/plain").iterdir())) == 2
+    assert sorted(asked) == ONCE

@@ -21,6 +21,7 @@ FLOORS = {
     "muse.wording": 0,
     "muse.files": 0,
     "muse.digests": 0,
+    "muse.memory": 0,
     "muse.presets": 0,
     "muse.records": 0,
     "muse.asks": 0.5,

@@ -23,6 +23,7 @@ from muse.backbones import BayesGuide, GaussianMixture, PipelineBackbone, PlaceS
 from muse.cli import main
 from muse.guides import ConvNet
 from muse.losses import MultiEmotionLoss
+from muse.pipeline.inputs import noise_of
 from muse.registry import available
 from muse.schedulers import Always, ClipThreshold, StepWindow
 from muse.steering import TokenOptimization
@@ -194,8 +195,8 @@ def test_it_is_the_picture_of_muse_generate_and_muse_edit(
     assert sum(made.probabilities[0].values()) == pytest.approx(1)
 
     ask = ["edit", str(out), "--prompt", PROMPTS[0], "--emotion", "fear", "--out", str(edited)]
-    assert main([*ask, *words, "--timing.start", "6"]) == 0
-    options["timing"] = StepWindow(6)
+    assert main([*ask, *words, "--timing.start", "0.8"]) == 0
+    options["timing"] = StepWindow(0.8)
     with Image.open(out) as picture:
         edit = mini(PROMPTS[0], "fear", image=picture, generator=seeded(3), **options)
     assert np.array_equal(np.asarray(edit.images[0]), pixels(edited))
@@ -369,6 +370,72 @@ def test_what_a_person_should_know_is_a_warning(toy: MusePipeline, mini: MusePip
     with pytest.warns(UserWarning, match="too long") as told:
         mini("a dog in a park " * 10, num_inference_steps=1)
     assert ["similarity" in str(warning.message) for warning in told] == [False, True]
+
+
+def test_of_a_negative_prompt_it_is_told_once_where_it_is_used(mini: MusePipeline) -> None:
+    options: dict[str, Any] = {"num_inference_steps": 1, "output_type": "latent"}
+    with pytest.warns(UserWarning, match="^Negative prompt 'a dogg': the model doesn't") as told:
+        mini(PROMPTS, negative_prompt="a dogg", **options)
+    assert len(told) == 1
+    mini(PROMPTS, negative_prompt="a dogg", guidance_scale=1.0, **options)  # a warning would fail
+
+
+# --- moving ------------------------------------------------------------------------------------
+
+
+class Stored(StepWindow):
+    """A policy with a tensor of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("some", torch.zeros(1))
+
+
+@pytest.mark.parametrize("text_device", ["model", "cpu"])
+def test_all_parts_move(tiny_folder: Callable[[str], Path], text_device: str) -> None:
+    options = {"guide": ConvNet(width=8), "text_device": text_device}
+    pipe = MusePipeline.from_pretrained(str(tiny_folder("sd")), **options)  # type: ignore[arg-type]
+    pipe.edit_timing = Stored()
+    assert pipe.to("cpu") is pipe
+    assert pipe.device.type == "cpu"
+    assert pipe.to(torch.device("meta")) is pipe
+    assert pipe.device.type == "meta"
+    assert pipe.guide is options["guide"]
+    for part in (pipe.backbone, pipe.guide, pipe.edit_timing):
+        assert {tensor.device.type for tensor in part.state_dict().values()} == {"meta"}
+    encoder = pipe.backbone.pipeline.text_encoder
+    assert encoder.device.type == {"model": "meta", "cpu": "cpu"}[text_device]
+    noise = noise_of(None, (2, 3), [seeded(0), seeded(1)], pipe.device)
+    assert noise.device.type == "meta", "drawn by generators on the CPU, as in diffusers"
+
+
+def test_a_part_put_in_later_follows_the_model(toy: MusePipeline) -> None:
+    moved = []
+
+    class Noted(BayesGuide):
+        def _apply(self, fn: Any, recurse: bool = True) -> Any:
+            moved.append(fn(torch.ones(1)).device)
+            return super()._apply(fn, recurse)
+
+    toy.guide = Noted()
+    toy("a park", num_inference_steps=2)
+    assert set(moved) == {toy.device}
+
+
+def test_moving_changes_no_picture(toy: MusePipeline) -> None:
+    options: dict[str, Any] = {"num_inference_steps": 6, "output_type": "pt"}
+    first = toy("a park", "awe", generator=seeded(0), **options).images
+    again = toy.to("cpu")("a park", "awe", generator=seeded(0), **options).images
+    assert torch.equal(first, again)
+
+
+def test_a_loaded_model_is_not_cast(toy: MusePipeline) -> None:
+    for words in ((torch.float16,), ("cpu", torch.float16)):
+        with pytest.raises(MuseError, match=r"from_pretrained\(\.\.\., dtype='float16'\)"):
+            toy.to(*words)
+    with pytest.raises(MuseError, match="dtype = bfloat16 is not allowed here"):
+        toy.to("cpu", dtype=torch.bfloat16)
+    assert toy.backbone.means.dtype == torch.float64
 
 
 # --- the package -------------------------------------------------------------------------------

@@ -100,9 +100,9 @@ def test_no_twin_where_none_is_wanted(tmp_path: Path, capsys: pytest.CaptureFixt
     ("timing", "remedy"),
     [
         (["--timing=Never"], "choose another --timing,"),
-        (["--timing=StepWindow", "--timing.start=12"], "set --timing.start below --steps,"),
+        (["--timing=StepWindow", "--timing.start=0.99"], "lower --timing.start,"),
         (["--timing=ClipThreshold", "--timing.eta=100"],
-         "lower --timing.eta, or set --timing.latest_start,"),
+         "lower --timing.eta, or set --timing.latest_start, such as to 0.2,"),
     ],
 )  # fmt: skip
 def test_never_steered_is_told(
@@ -234,7 +234,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = {
         "backbone": {"class_path": "StableDiffusion", "init_args": {"pretrained": str(path)}},
         "guide": {"class_path": "ConvNet", "init_args": {"checkpoint": None, "width": 8}},
-        "timing": {"class_path": "StepWindow", "init_args": {"start": 2}},
+        "timing": {"class_path": "StepWindow", "init_args": {"start": 0.5}},
         "loss": {"class_path": "MultiEmotionLoss", "init_args": {"content": 0.0}},
         "steps": 4,
         "max_iterations": 1,
@@ -295,15 +295,18 @@ def test_a_run_tells_what_becomes_of_its_pictures(
 def test_prompts_are_remarked_on_once(
     tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The tiny pipeline knows letters alone, and 14 of them; the similarity's CLIP reads 22."""
+    """The tiny pipeline knows letters alone, and 14 of them; the similarity's CLIP reads 22. Of a
+    negative prompt it is said where there is guidance."""
     words = ["--config", "default", "--config", str(tiny / "tiny.yaml"), "--model.steps=3"]
     words += ["--data.prompts=[a b c dog, a b c]", "--data.emotions=[awe, fear]"]
-    assert main(["fit-free", *words, "--output_dir", str(tmp_path / "run")]) == 0
-    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("muse: note")]
-    assert notes == [
-        "muse: note: Prompt 'a b c dog': the model doesn't know 'dog' (nothing is near), and may "
-        "draw anything."
-    ]
+    unknown = "rompt {}: the model doesn't know {} (nothing is near), and may draw anything."
+    expected = [f"muse: note: P{unknown.format(repr('a b c dog'), repr('dog'))}"]
+    negative = f"muse: note: Negative p{unknown.format(repr('fog'), repr('fog'))}"
+    for scale, told in ((1, expected), (2, [*expected, negative])):
+        more = [f"--model.guidance_scale={scale}", "--model.negative_prompt=fog"]
+        assert main(["fit-free", *words, *more, "--output_dir", str(tmp_path / str(scale))]) == 0
+        lines = capsys.readouterr().err.splitlines()
+        assert [line for line in lines if line.startswith("muse: note")] == told
     long = " ".join("abcdefghijklmnopqrstuvwxyz")
     ask = ["generate", long, "--out", str(tmp_path / "a.png")]
     ask += ["--config", "default", "--config", str(tiny / "tiny.yaml")]

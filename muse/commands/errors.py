@@ -5,14 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 
+from muse.memory import OUT_OF_MEMORY, is_out_of_memory
 from muse.types import MuseError
-
-OUT_OF_MEMORY = (
-    "Out of memory. These need less, the first ones most: slots: 1; of the backbone dtype: "
-    "bfloat16, preview_decoder (a tiny autoencoder) or preview_size: 224, gradient_checkpointing: "
-    "true, text_device: cpu, decoder_tiling: true; a smaller size. Of the presets, "
-    "configs/sd15.yaml needs least; docs/backbones.md says how much."
-)
 
 
 def explain(error: BaseException) -> str | None:
@@ -22,7 +16,7 @@ def explain(error: BaseException) -> str | None:
         return str(mistake)
     if isinstance(error, argparse.ArgumentError):
         return _parser_error(str(error.message))
-    return OUT_OF_MEMORY if _out_of_memory(error) else None
+    return OUT_OF_MEMORY if is_out_of_memory(error) else None
 
 
 def notes(error: BaseException) -> list[str]:
@@ -37,12 +31,6 @@ def _mistake(error: BaseException) -> MuseError | None:
             return cause
         cause = cause.__cause__
     return None
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Of the GPU, or of the host, as torch tells it."""
-    named = type(error).__name__ in ("OutOfMemoryError", "MemoryError")
-    return named or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def _parser_error(message: str) -> str:

@@ -16,6 +16,7 @@ from muse.guides import Guide, Similarity
 from muse.jobs import Job
 from muse.latents import LatentSource
 from muse.losses import EmotionLoss, MultiEmotionLoss
+from muse.memory import memory_told
 from muse.pipeline.defaults import _NoGuide, preset
 from muse.pipeline.inputs import (
     Emotion,
@@ -102,6 +103,7 @@ class MusePipeline:
         self.show_progress = True
 
     @classmethod
+    @memory_told()
     def from_pretrained(
         cls,
         pretrained: str = "muse-mini",
@@ -122,7 +124,7 @@ class MusePipeline:
             options: more for the backbone's constructor, such as ``decoder_tiling``.
 
         Raises:
-            MuseError: nothing loadable under that name, or an unknown dtype.
+            MuseError: nothing loadable under that name, an unknown dtype, or out of memory.
         """
         name = str(dtype).removeprefix("torch.")
         if name not in DTYPES:
@@ -130,9 +132,26 @@ class MusePipeline:
         backbone = load_backbone(pretrained, dtype=name, **options)
         return cls(backbone, guide, similarity, steering, timing, loss)
 
-    def to(self, device: torch.device | str) -> Self:
-        """Move model and parts to a device; the pipeline itself."""
-        for part in (self.backbone, *(getattr(self, name) for name in PARTS)):
+    @memory_told()
+    def to(
+        self, device: torch.device | str | torch.dtype, dtype: torch.dtype | None = None
+    ) -> Self:
+        """Move model and parts to a device; the pipeline itself. Text encoders that were loaded
+        with ``text_device="cpu"`` stay there.
+
+        Raises:
+            MuseError: a dtype, which belongs to loading (some weights need a wider one than the
+                others, and the guide's stay in float32), or out of memory.
+        """
+        cast = device if isinstance(device, torch.dtype) else dtype
+        if cast is not None:
+            name = str(cast).removeprefix("torch.")
+            raise MuseError(
+                f"dtype = {name} is not allowed here: a loaded model isn't cast. Load it so: "
+                f"MusePipeline.from_pretrained(..., dtype={name!r})."
+            )
+        for name in ("backbone", *PARTS, "edit_timing", "inversion"):
+            part = getattr(self, name)
             if part is not None:
                 part.to(device)
         return self
@@ -140,7 +159,8 @@ class MusePipeline:
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return next(chain(self.backbone.parameters(), self.backbone.buffers())).device
+        weights = chain(self.backbone.parameters(), self.backbone.buffers())
+        return next(weights, torch.empty(0)).device
 
     def set_progress_bar_config(self, disable: bool = False) -> None:
         """Show a progress bar during calls, or not."""
@@ -231,7 +251,7 @@ class MusePipeline:
         if image is None:
             shape = (len(prompts), *self.backbone.latent_shape(size))
             source = _GivenLatents(noise_of(latents, shape, generators, self.device))
-            timing = self.timing or StepWindow(num_inference_steps // 5)
+            timing = self.timing or StepWindow(0.2)
             scale = self.backbone.default_guidance_scale
             options = {"guidance_scale": scale, "timing": timing, **self.options, **options}
         else:
@@ -255,7 +275,7 @@ class MusePipeline:
             negative_prompt=negative_prompt or "",
             size=size,
             **{**options, "guide": options["guide"] or _NoGuide()},
-        )
+        ).to(self.device)  # parts that were put in since the model was moved follow it
         seeds = seeds_of(generators, len(prompts))
         rows = zip(prompts, targets, seeds, strict=True)
         jobs = [Job(str(index), *row) for index, row in enumerate(rows)]

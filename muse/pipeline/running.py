@@ -72,9 +72,8 @@ def run(
     Warns:
         UserWarning: words of a prompt that the model can't read; pictures never steered.
     """
-    for prompt in dict.fromkeys(job.prompt for job in jobs):
-        for line in sampler.remarks(prompt):
-            warnings.warn(line, stacklevel=3)
+    for line in sampler.remarks(job.prompt for job in jobs):
+        warnings.warn(line, stacklevel=3)
     results: dict[int, Result] = {}
     with RowProgress(len(jobs), len(sampler.setup.grid), visible) as progress:
         for result in sampler.sample(jobs, slots, progress, step_end):

@@ -111,10 +111,12 @@ class FitFree(L.LightningModule):
         remark about prompts and pictures.
         """
         latents, backbone = self.sampler.latents, self.sampler.backbone
-        for prompt in {job.prompt: None for job in jobs}:
-            backbone.embed([prompt], self.sampler.setup.size)
-            for line in self.sampler.remarks(prompt):
-                self._note(line)
+        prompts = dict.fromkeys(job.prompt for job in jobs)
+        with self.trainer.precision_plugin.predict_step_context():  # as they are encoded in the run
+            for prompt in prompts:
+                self.sampler.setup.embed(prompt, False)
+        for line in self.sampler.remarks(prompts):
+            self._note(line)
         for job in jobs:
             if job.image is not None and not backbone.reads_pictures:
                 raise MuseError(

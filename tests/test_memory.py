@@ -1,0 +1,58 @@
+"""Out of memory, wherever it happens: one line, from the command line and from Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from muse import MusePipeline
+from muse.backbones import GaussianMixture
+from muse.memory import OUT_OF_MEMORY
+from muse.types import MuseError
+from tests.toy import jobs, sampler
+
+ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    MemoryError(),
+]
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, method: str, error: Exception) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(GaussianMixture, method, fail)
+
+
+@pytest.mark.parametrize("method", ["embed", "denoise", "decode"])
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_sampler_tells_of_it(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, method: str
+) -> None:
+    """In the rows and in the shared calls: it is no job's own failure."""
+    failing(monkeypatch, method, error)
+    with pytest.raises(MuseError) as caught:
+        list(sampler(steps=2).sample(jobs(1)))
+    assert str(caught.value) == OUT_OF_MEMORY
+    assert "\n" not in OUT_OF_MEMORY
+    assert caught.value.__cause__ is error
+
+
+def test_a_pipeline_tells_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = MusePipeline(GaussianMixture())
+    pipe.set_progress_bar_config(disable=True)
+    for method, does in (("to", lambda: pipe.to("cpu")), ("denoise", lambda: pipe("a park"))):
+        failing(monkeypatch, method, ERRORS[0])
+        with pytest.raises(MuseError, match=r"Out of memory\. These need less"):
+            does()
+
+
+def test_another_error_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = RuntimeError("a bug")
+    failing(monkeypatch, "denoise", error)
+    with pytest.raises(RuntimeError) as caught:
+        list(sampler(steps=2).sample(jobs(1)))
+    assert caught.value is error
