@@ -37,8 +37,8 @@ from transformers import (
 
 CONTEXT = 16
 """Tokens that the tiny CLIP text encoders read."""
-WIDTH = 16
-"""Of every tiny text encoder."""
+WIDTH, WIDER = 16, 24
+"""Of the tiny text encoders, and of the second CLIP where there are two."""
 
 
 def clip_tokenizer() -> CLIPTokenizer:
@@ -49,12 +49,12 @@ def clip_tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=CONTEXT)
 
 
-def clip_text(projection: bool = False) -> Any:
+def clip_text(projection: bool = False, width: int = WIDTH) -> Any:
     """CLIP's text encoder for `clip_tokenizer`, with a projection of the pooled output or not."""
     config = CLIPTextConfig(
-        vocab_size=54, hidden_size=WIDTH, intermediate_size=32, num_hidden_layers=2,
+        vocab_size=54, hidden_size=width, intermediate_size=32, num_hidden_layers=2,
         num_attention_heads=2, max_position_embeddings=CONTEXT, bos_token_id=52, eos_token_id=53,
-        pad_token_id=53, projection_dim=WIDTH,
+        pad_token_id=53, projection_dim=width,
     )  # fmt: skip
     return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config)
 
@@ -120,14 +120,14 @@ def save_stable_diffusion_xl(path: Path, prediction_type: str = "epsilon", level
     torch.manual_seed(0)
     StableDiffusionXLPipeline(
         vae=autoencoder(levels), text_encoder=clip_text(), tokenizer=clip_tokenizer(),
-        text_encoder_2=clip_text(projection=True), tokenizer_2=clip_tokenizer(),
+        text_encoder_2=clip_text(projection=True, width=WIDER), tokenizer_2=clip_tokenizer(),
         unet=UNet2DConditionModel(
             sample_size=8, block_out_channels=(8, 16),
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), layers_per_block=1,
-            cross_attention_dim=2 * WIDTH, attention_head_dim=2, norm_num_groups=4,
+            cross_attention_dim=WIDTH + WIDER, attention_head_dim=2, norm_num_groups=4,
             use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=4,
-            projection_class_embeddings_input_dim=WIDTH + 6 * 4,
+            projection_class_embeddings_input_dim=WIDER + 6 * 4,
         ),
         scheduler=ddim(prediction_type), add_watermarker=False,
     ).save_pretrained(path)  # fmt: skip
@@ -151,16 +151,16 @@ def save_pixart(path: Path, sample_size: int = 8, levels: int = 2) -> None:
 def save_stable_diffusion_3(path: Path, levels: int = 2, dynamic: bool = False) -> None:
     """Save a Stable Diffusion 3 for latents of 8 x 8, with a constant shift or a dynamic one."""
     torch.manual_seed(0)
-    joint = 2 * WIDTH + 8  # wider than the two CLIPs, so that theirs are padded
+    joint = WIDTH + WIDER + 8  # wider than the two CLIPs, so that theirs are padded
     StableDiffusion3Pipeline(
         vae=autoencoder(levels, 8, scaling_factor=1.5305, shift_factor=0.0609),
         text_encoder=clip_text(projection=True), tokenizer=clip_tokenizer(),
-        text_encoder_2=clip_text(projection=True), tokenizer_2=clip_tokenizer(),
+        text_encoder_2=clip_text(projection=True, width=WIDER), tokenizer_2=clip_tokenizer(),
         text_encoder_3=t5_text(joint), tokenizer_3=t5_tokenizer(),
         transformer=SD3Transformer2DModel(
             sample_size=8, in_channels=8, out_channels=8, num_layers=2, attention_head_dim=8,
             num_attention_heads=2, joint_attention_dim=joint, caption_projection_dim=16,
-            pooled_projection_dim=2 * WIDTH, pos_embed_max_size=12,
+            pooled_projection_dim=WIDTH + WIDER, pos_embed_max_size=12,
         ),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=dynamic),
     ).save_pretrained(path)  # fmt: skip

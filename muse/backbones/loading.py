@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +16,10 @@ from diffusers.utils import is_accelerate_available
 from muse.types import MuseError
 from muse.weights import UNREADABLE, locate, reason_of
 
-UNLOADABLE = (
-    *UNREADABLE,
-    SingleFileComponentError,
-    AttributeError,
-    ImportError,
-    KeyError,
-    TypeError,
-    ValueError,
-)
-"""What loading something else, or something incomplete, raises."""
+UNLOADABLE = (*UNREADABLE, ImportError, ValueError)
+"""What diffusers raises of a model that isn't there, or isn't complete."""
+UNCONVERTIBLE = (SingleFileComponentError, IndexError, KeyError)
+"""What its converters trip over in a single file of another model."""
 VOCABULARIES = ("tokenizer.json", "vocab.json", "spiece.model")
 """Files that a tokenizer's folder has one of."""
 
@@ -49,29 +45,18 @@ def load_pipeline(
             is missing, or weights that only unpickling would read.
     """
     path = locate(pretrained)
-    try:
-        if Path(path).is_file():
-            return _load_single_file(cls, pretrained, path, dtype, config, options)
-        if config is not None:
-            raise MuseError(
-                f"config = {config!r} goes with a single file, and {pretrained!r} is none, or "
-                "isn't there. Leave it out, or give the path of a .safetensors file."
-            )
-        _check_index(cls, pretrained, path, options)
-        return cls.from_pretrained(path, **_common(dtype), **options)
-    except MuseError:
-        raise
-    except UNLOADABLE as error:
-        if "tiktoken" in str(error):  # what transformers tries last where sentencepiece isn't there
-            raise MuseError(
-                f"The tokenizer of {pretrained!r} needs sentencepiece and protobuf. Install them: "
-                "pip install 'muse-emotion[large]'."
-            ) from error
+    if Path(path).is_file():
+        return _load_single_file(cls, pretrained, path, dtype, config, options)
+    if config is not None:
         raise MuseError(
-            f"No {cls.__name__} under {pretrained!r} ({_short(error)}). Give a folder of the "
-            "diffusers layout with safetensors weights (others would have to be unpickled), a hub "
-            "id (needs the network once), or a .safetensors file with its `config`."
-        ) from error
+            f"config = {config!r} goes with a single file, and {pretrained!r} is none, or "
+            "isn't there. Leave it out, or give the path of a .safetensors file."
+        )
+    with _told(cls, pretrained):
+        index = cls.load_config(path)
+    _check_index(cls, pretrained, path, index, options)
+    with _told(cls, pretrained):
+        return cls.from_pretrained(path, **_common(dtype), **options)
 
 
 def load_tiny(name: str, dtype: torch.dtype) -> Any:
@@ -90,6 +75,27 @@ def load_tiny(name: str, dtype: torch.dtype) -> Any:
         raise MuseError(
             f"No AutoencoderTiny under {name!r} ({_short(error)}). Give a folder with safetensors "
             "weights, or a hub id such as 'madebyollin/taesd' (needs the network once)."
+        ) from error
+
+
+@contextmanager
+def _told(cls: Any, pretrained: str, *more: type[Exception]) -> Iterator[None]:
+    """What loading raises, in one line. Nothing but a call of diffusers goes inside, so that a bug
+    of ours is never told as a user's mistake.
+    """
+    expected: tuple[type[Exception], ...] = (*UNLOADABLE, *more)
+    try:
+        yield
+    except expected as error:
+        if "tiktoken" in str(error):  # what transformers tries last where sentencepiece isn't there
+            raise MuseError(
+                f"The tokenizer of {pretrained!r} needs sentencepiece and protobuf. Install them: "
+                "pip install 'muse-emotion[large]'."
+            ) from error
+        raise MuseError(
+            f"No {cls.__name__} under {pretrained!r} ({_short(error)}). Give a folder of the "
+            "diffusers layout with safetensors weights (others would have to be unpickled), a hub "
+            "id (needs the network once), or a .safetensors file with its `config`."
         ) from error
 
 
@@ -120,16 +126,20 @@ def _load_single_file(
             "layout, or a hub id."
         )
     config = None if config is None else locate(config)
-    return cls.from_single_file(path, config=config, torch_dtype=dtype, **options)
+    with _told(cls, pretrained, *UNCONVERTIBLE):
+        return cls.from_single_file(path, config=config, torch_dtype=dtype, **options)
 
 
 def _check_index(
-    cls: type[DiffusionPipeline], pretrained: str, path: str, options: dict[str, Any]
+    cls: type[DiffusionPipeline],
+    pretrained: str,
+    path: str,
+    index: dict[str, Any],
+    options: dict[str, Any],
 ) -> None:
     """Refuse another pipeline's folder, and one that lacks a component: of a tokenizer that isn't
     there, transformers would make up an empty one.
     """
-    index = cls.load_config(path)
     name = index.get("_class_name")
     if name != cls.__name__:
         raise MuseError(

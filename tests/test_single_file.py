@@ -1,0 +1,142 @@
+"""Single files: a model in its publisher's own layout is the model of the folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import torch
+from diffusers import StableDiffusion3Pipeline
+from diffusers.loaders import single_file_utils
+from safetensors.torch import save_file
+
+from muse.backbones import (
+    Flux,
+    PipelineBackbone,
+    PixArtAlpha,
+    StableDiffusion,
+    StableDiffusion3,
+    StableDiffusionXL,
+    load_backbone,
+)
+from tests.original import save_original
+from tests.test_backbone_loading import refused
+
+BACKBONES: dict[str, type[PipelineBackbone]] = {
+    "sd": StableDiffusion,
+    "sdxl": StableDiffusionXL,
+    "sd3": StableDiffusion3,
+    "flux-dev": Flux,
+}
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture(scope="session")
+def folder(
+    tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """A family's folder, whose weights a single file can hold."""
+
+    def find(family: str) -> Path:
+        if family != "sd3":
+            return tiny_folder(family)
+        # The published files hold no projection for the first CLIP, whose own is left out.
+        pipeline = StableDiffusion3Pipeline.from_pretrained(
+            tiny_folder("sd3"), low_cpu_mem_usage=False
+        )
+        torch.nn.init.eye_(pipeline.text_encoder.text_projection.weight)
+        path = tmp_path_factory.mktemp("sd3-single")
+        pipeline.save_pretrained(path)
+        return path
+
+    return find
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Diffusers' converter of FLUX holds the width of the published model, 3072: here the tiny
+    one's.
+    """
+    convert = single_file_utils.convert_flux_transformer_checkpoint_to_diffusers
+    code = convert.__code__
+    consts = tuple(24 if const == 3072 else const for const in code.co_consts)
+    assert consts != code.co_consts
+    monkeypatch.setattr(convert, "__code__", code.replace(co_consts=consts))
+
+
+@pytest.mark.parametrize("family", BACKBONES)
+def test_a_single_file_is_the_folders_model(
+    folder: Callable[[str], Path], tmp_path: Path, narrow: None, family: str
+) -> None:
+    whole = folder(family)
+    config = shutil.copytree(
+        whole, tmp_path / "config", ignore=shutil.ignore_patterns("*.safetensors")
+    )
+    single = save_original(family, whole, tmp_path / "model.safetensors")
+    found = BACKBONES[family](single, config=str(config)).state_dict()
+    wanted = BACKBONES[family](str(whole)).state_dict()
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert torch.equal(found[name], value), name
+
+
+def test_a_file_without_t5(folder: Callable[[str], Path], tmp_path: Path) -> None:
+    whole = folder("sd3")
+    single = save_original("sd3", whole, tmp_path / "model.safetensors", leave_out="t5xxl")
+    found = StableDiffusion3(single, config=str(whole), t5=False).state_dict()
+    wanted = StableDiffusion3(str(whole), t5=False).state_dict()
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
+    line = refused(lambda: StableDiffusion3(single, config=str(whole)))
+    assert "Failed to load T5EncoderModel" in line
+
+
+@pytest.mark.parametrize("family", BACKBONES)
+def test_a_file_of_another_model(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, family: str
+) -> None:
+    for other in BACKBONES.keys() - {family}:
+        single = save_original(other, tiny_folder(other), tmp_path / f"{other}.safetensors")
+        cls = BACKBONES[family]
+        line = refused(lambda: cls(single, config=str(tiny_folder(family))))  # noqa: B023
+        assert f"No {cls.pipeline_class.__name__} under" in line
+
+
+def test_a_file_without_its_transformer(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    for family in ("sd3", "flux-dev"):
+        whole = tiny_folder(family)
+        single = save_original(family, whole, tmp_path / "model.safetensors", leave_out="_blocks.")
+        line = refused(lambda: BACKBONES[family](single, config=str(whole)))  # noqa: B023
+        assert f"No {BACKBONES[family].pipeline_class.__name__} under" in line
+
+
+def test_single_files_that_can_not_be_loaded(
+    tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = str(tiny_folder("sd"))
+    single = Path(save_original("sd", Path(folder), tmp_path / "model.safetensors"))
+    line = refused(lambda: StableDiffusion(str(single)))
+    assert "a .safetensors file with its `config`" in line
+    assert "single.from" not in line
+    line = refused(lambda: load_backbone(str(single)))
+    assert "doesn't say what model it is. Name the backbone" in line
+    line = refused(lambda: StableDiffusion(folder, config=folder))
+    assert "goes with a single file" in line
+    line = refused(lambda: PixArtAlpha(str(single), config=str(tiny_folder("pixart"))))
+    assert "diffusers loads no PixArtAlphaPipeline from a single file" in line
+    torch.save({}, tmp_path / "model.ckpt")
+    line = refused(lambda: StableDiffusion(str(tmp_path / "model.ckpt"), config=folder))
+    assert "would have to be unpickled, which can run code" in line
+    save_file({"lora": torch.zeros(2)}, tmp_path / "lora.safetensors")
+    line = refused(lambda: StableDiffusion(str(tmp_path / "lora.safetensors"), config=folder))
+    assert "Weights for this component appear to be missing" in line
+    (tmp_path / "damaged.safetensors").write_bytes(single.read_bytes()[:5000])
+    line = refused(lambda: StableDiffusion(str(tmp_path / "damaged.safetensors"), config=folder))
+    assert "No StableDiffusionPipeline under" in line
