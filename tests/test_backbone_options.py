@@ -18,6 +18,7 @@ from muse.backbones import (
     PixArtAlpha,
     StableDiffusion,
     StableDiffusionXL,
+    load_backbone,
 )
 from muse.cli import main
 from muse.guides import ConvNet
@@ -172,15 +173,51 @@ def test_sdxls_autoencoder_stays_in_float32(tiny_folder: Callable[[str], Path]) 
         assert not torch.equal(backbone.decode(latent), expected)
 
 
-@pytest.mark.parametrize("where", ["model", "cpu"])
-def test_text_encoders_move_along_or_stay(sd: str, where: Any) -> None:
+@pytest.mark.parametrize(
+    ("where", "encodes", "waits"),
+    [("model", "meta", "meta"), ("offload", "meta", "cpu"), ("cpu", "cpu", "cpu")],
+)
+def test_text_encoders_move_along_or_wait(
+    sd: str, monkeypatch: pytest.MonkeyPatch, where: Any, encodes: str, waits: str
+) -> None:
     backbone = nn.ModuleList([StableDiffusion(sd, text_device=where)]).to("meta")[0]
     assert isinstance(backbone, StableDiffusion)
-    encoder = backbone.pipeline.text_encoder
+    pipeline, seen = backbone.pipeline, []
+    encoder, encode = pipeline.text_encoder, pipeline.encode_prompt
+
+    def spy(*words: Any, **options: Any) -> Any:
+        seen.append(pipeline.text_encoder.device.type)
+        return encode(*words, **options)
+
+    monkeypatch.setattr(pipeline, "encode_prompt", spy)
+    assert backbone.embed(["a dog"], SIZE)["tokens"].device.type == "meta"
+    assert backbone.text_device.type == encodes
+    assert seen == [encodes]
     assert backbone.model.device.type == backbone.vae.device.type == "meta"
-    assert encoder.device.type == backbone.text_device.type == {"model": "meta"}.get(where, where)
-    if where == "cpu":
-        assert backbone.embed(["a dog"], SIZE)["tokens"].device.type == "meta"
+    assert pipeline.text_encoder is encoder
+    assert encoder.device.type == waits
+
+
+@pytest.mark.parametrize("family", ["sd", "sdxl", "pixart", "sd3", "flux-dev"])
+def test_offloaded_encoders_say_the_same(
+    tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    here, there = (
+        load_backbone(str(tiny_folder(family)), text_device=where) for where in ("model", "offload")
+    )
+    waiting = dict(there.pipeline.components)
+    assert len(there.state_dict()) < len(here.state_dict())
+    wanted, found = (backbone.embed(["a dog", "b"], SIZE) for backbone in (here, there))
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(there.pipeline, "encode_prompt", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        there.embed(["a dog"], SIZE)
+    assert all(there.pipeline.components[name] is part for name, part in waiting.items())
 
 
 def test_attention_slicing_attends_in_slices(sd: str, tiny_folder: Callable[[str], Path]) -> None:

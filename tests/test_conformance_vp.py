@@ -11,6 +11,7 @@ from unittest import mock
 import pytest
 import torch
 from diffusers import (
+    DDIMInverseScheduler,
     DDIMScheduler,
     DiffusionPipeline,
     DPMSolverMultistepScheduler,
@@ -23,14 +24,15 @@ from torch import Tensor
 
 from muse.backbones import PipelineBackbone, load_backbone
 from muse.backbones.variance_preserving import scheduler_grid
+from muse.engine import run
 from muse.guides import ConvNet
 from muse.jobs import Job
-from muse.latents import GaussianNoise
+from muse.latents import DDIMInversion, GaussianNoise
 from muse.losses import MultiEmotionLoss
 from muse.sampler import Sampler
 from muse.schedulers import Never, TimeGrid
 from muse.steering import NoSteering
-from muse.types import MuseError
+from muse.types import Cond, MuseError, Node
 from tests import tiny
 
 STEPS = 5
@@ -169,6 +171,50 @@ def test_what_sdxl_is_told_of_sizes(
     for name, value in told.items():
         monkeypatch.setattr(pair.backbone, name, value)
     assert agree(pair.ours(**case), wanted)
+
+
+# --- inversion ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["sd", "sd-v", "sdxl", "sdxl-v", "pixart", "pixart-1024"])
+def test_inversion_is_diffusers_inverse_scheduler(
+    pairs: Callable[[str], Pair], family: str
+) -> None:
+    pair, size = pairs(family), (16, 24)
+    backbone = pair.backbone
+    cond = backbone.embed(["a dog"], size)
+    start = torch.randn(1, 4, 8, 12, generator=torch.Generator().manual_seed(3))
+
+    def answer(asks: list[Any]) -> list[Any]:
+        return [backbone.denoise(a.x, Node.stack([a.node]), a.cond) for a in asks]
+
+    with torch.no_grad():
+        row = DDIMInversion().invert(start, backbone.time_grid(STEPS, size), cond)
+        found = next(run(iter([row]), answer, 1))
+        inverse = DDIMInverseScheduler.from_config(
+            backbone.scheduler_config, clip_sample=False, set_alpha_to_one=False
+        )
+        inverse.set_timesteps(STEPS)
+        x = start
+        for timestep in inverse.timesteps:
+            x = inverse.step(output(pair, x, timestep, cond), timestep, x).prev_sample
+    assert (found - start).norm() > 0.1 * start.norm()
+    torch.testing.assert_close(found, x, atol=1e-4, rtol=1e-4)
+
+
+def output(pair: Pair, x: Tensor, timestep: Tensor, cond: Cond) -> Tensor:
+    """What the pipeline's own denoiser says, eps or v."""
+    rest = {name: value for name, value in cond.items() if name not in ("tokens", "mask")}
+    if "pooled" in rest:
+        rest["text_embeds"] = rest.pop("pooled")
+    if isinstance(pair.pipeline, PixArtAlphaPipeline):
+        told = {name: rest.get(name) for name in ("resolution", "aspect_ratio")}
+        made: Tensor = pair.pipeline.transformer(
+            x, cond["tokens"], timestep[None], told, encoder_attention_mask=cond["mask"]
+        ).sample
+        return made.chunk(2, dim=1)[0]
+    made = pair.pipeline.unet(x, timestep, cond["tokens"], added_cond_kwargs=rest).sample
+    return made
 
 
 # --- schedulers ---------------------------------------------------------------------------------

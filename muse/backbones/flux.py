@@ -79,18 +79,14 @@ class Flux(PipelineBackbone):
         image_tokens = size[0] * size[1] // self.multiple**2
         return flow_grid(self.scheduler_config, steps, image_tokens, sigmas)
 
-    @torch.no_grad()
     def embed(self, prompts: Sequence[str], size: Size, negative: bool = False) -> Cond:
         """``tokens`` (B, `max_sequence_length`, d) and ``pooled`` (B, p) by the pipeline's
         `encode_prompt`.
         """
-        tokens, pooled, _ = self.pipeline.encode_prompt(
-            list(prompts),
-            device=self.text_device,
-            max_sequence_length=self.max_sequence_length,
+        tokens, pooled, _ = self.encode_prompt(
+            prompts, max_sequence_length=self.max_sequence_length
         )
-        device = self.model.device
-        return {"tokens": tokens.to(device), "pooled": pooled.to(device)}
+        return {"tokens": tokens, "pooled": pooled}
 
     def remarks(self, prompt: str) -> list[str]:
         """What exceeds CLIP's context, and T5's."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
@@ -30,11 +33,12 @@ class PipelineBackbone(Backbone):
         dtype: of the weights.
         config: the folder or hub id whose configuration a single file goes with; None lets
             diffusers find it, which needs the network once.
-        text_device: where prompts are encoded: ``model`` keeps the text encoders beside the
-            denoiser, ``cpu`` leaves them in main memory (they run once a prompt).
+        text_device: where prompts are encoded, each once. ``model`` keeps the text encoders beside
+            the denoiser; with ``offload`` they wait in main memory, and are copied to the model's
+            device while they encode; with ``cpu`` they encode there.
         attention_slicing: attend in slices: less memory, slower; of UNets alone.
         gradient_checkpointing: compute activations again on the way back: less memory for inner
-            iterations, about a third slower.
+            iterations, more arithmetic.
         decoder_tiling: decode large pictures in tiles: less memory, faint seams.
         preview_decoder: a small autoencoder (`AutoencoderTiny`: a folder, hub id or packaged name)
             that guide and similarity look through; None takes the model's own. The final picture
@@ -62,7 +66,7 @@ class PipelineBackbone(Backbone):
         pretrained: str,
         dtype: DtypeName = "float32",
         config: str | None = None,
-        text_device: Literal["model", "cpu"] = "model",
+        text_device: Literal["model", "offload", "cpu"] = "model",
         attention_slicing: bool = False,
         gradient_checkpointing: bool = False,
         decoder_tiling: bool = False,
@@ -82,6 +86,8 @@ class PipelineBackbone(Backbone):
         self.vae = parts.pop("vae")
         texts = {name: part for name, part in parts.items() if name.startswith("text_encoder")}
         self.text_encoders = nn.ModuleDict(texts if text_device == "model" else {})
+        self._waiting = texts if text_device == "offload" else {}  # outside, too: they stay
+        self._encode_on_cpu = text_device == "cpu"
         scheduler = pipeline.scheduler
         self.scheduler_config = {**scheduler.config, "_class_name": type(scheduler).__name__}
         if attention_slicing:
@@ -132,7 +138,37 @@ class PipelineBackbone(Backbone):
     @property
     def text_device(self) -> torch.device:
         """Where prompts are encoded."""
-        return next(self.text_encoders.parameters(), torch.empty(0)).device
+        device: torch.device = self.model.device
+        return torch.device("cpu") if self._encode_on_cpu else device
+
+    @torch.no_grad()
+    def encode_prompt(self, prompts: Sequence[str], **options: Any) -> list[Any]:
+        """What the pipeline's own ``encode_prompt`` makes of B prompts, on the model's device.
+
+        Args:
+            prompts: B texts.
+            options: for that method.
+        """
+        with self._encoders_there():
+            found = self.pipeline.encode_prompt(list(prompts), device=self.text_device, **options)
+        return [value if value is None else value.to(self.model.device) for value in found]
+
+    @contextmanager
+    def _encoders_there(self) -> Iterator[None]:
+        """Copies of the text encoders that wait, where prompts are encoded. Nothing is ever copied
+        back: the weights are frozen.
+        """
+        try:
+            for name, encoder in self._waiting.items():
+                there = self.text_device
+                moved: dict[int, Any] = {id(b): b.to(there) for b in encoder.buffers()}
+                for weight in encoder.parameters():
+                    moved[id(weight)] = nn.Parameter(weight.to(there), requires_grad=False)
+                setattr(self.pipeline, name, copy.deepcopy(encoder, moved))
+            yield
+        finally:
+            for name, encoder in self._waiting.items():
+                setattr(self.pipeline, name, encoder)
 
     @property
     def size(self) -> Size:

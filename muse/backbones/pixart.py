@@ -44,23 +44,20 @@ class PixArtAlpha(VariancePreserving):
     ) -> None:
         super().__init__(pretrained, **options)
 
-    @torch.no_grad()
     def embed(self, prompts: Sequence[str], size: Size, negative: bool = False) -> Cond:
         """``tokens`` (B, 120, d) and ``mask`` (B, 120) by the pipeline's `encode_prompt`; for the
         1024 px model ``resolution`` (B, 2) and ``aspect_ratio`` (B, 1) too.
         """
-        tokens, mask, _, _ = self.pipeline.encode_prompt(
-            list(prompts),
-            do_classifier_free_guidance=False,
-            device=self.text_device,
-            max_sequence_length=CONTEXT,
+        tokens, mask, _, _ = self.encode_prompt(
+            prompts, do_classifier_free_guidance=False, max_sequence_length=CONTEXT
         )
-        cond = {"tokens": tokens, "mask": mask}
+        cond: dict[str, Tensor] = {"tokens": tokens, "mask": mask}
         if self.model.use_additional_conditions:
             height, width = size
-            cond["resolution"] = torch.tensor([[float(height), float(width)]] * len(prompts))
-            cond["aspect_ratio"] = torch.tensor([[height / width]] * len(prompts))
-        return {name: value.to(self.model.device) for name, value in cond.items()}
+            sizes = {"resolution": [float(height), float(width)], "aspect_ratio": [height / width]}
+            for name, told in sizes.items():
+                cond[name] = torch.tensor([told] * len(prompts), device=tokens.device)
+        return cond
 
     def remarks(self, prompt: str) -> list[str]:
         """What exceeds T5's context."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
@@ -46,13 +45,12 @@ class StableDiffusion(VariancePreserving):
             "requires_safety_checker": False,
         }
 
-    @torch.no_grad()
     def embed(self, prompts: Sequence[str], size: Size, negative: bool = False) -> Cond:
         """``tokens`` (B, context length, d) by the pipeline's `encode_prompt`."""
-        tokens, _ = self.pipeline.encode_prompt(
-            list(prompts), self.text_device, 1, do_classifier_free_guidance=False
+        tokens, _ = self.encode_prompt(
+            prompts, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
-        return {"tokens": tokens.to(self.model.device)}
+        return {"tokens": tokens}
 
     def remarks(self, prompt: str) -> list[str]:
         """Words outside a small vocabulary, and what exceeds the context."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import torch
 from diffusers import StableDiffusion3Pipeline
 from torch import Tensor
 
@@ -70,21 +69,18 @@ class StableDiffusion3(PipelineBackbone):
         """Euler nodes with the pipeline's own shift."""
         return flow_grid(self.scheduler_config, steps, size[0] * size[1] // self.multiple**2)
 
-    @torch.no_grad()
     def embed(self, prompts: Sequence[str], size: Size, negative: bool = False) -> Cond:
         """``tokens`` (B, 77 + `max_sequence_length`, d) and ``pooled`` (B, p) by the pipeline's
         `encode_prompt`.
         """
-        tokens, _, pooled, _ = self.pipeline.encode_prompt(
-            list(prompts),
-            None,
-            None,
-            self.text_device,
+        tokens, _, pooled, _ = self.encode_prompt(
+            prompts,
+            prompt_2=None,
+            prompt_3=None,
             do_classifier_free_guidance=False,
             max_sequence_length=self.max_sequence_length,
         )
-        device = self.model.device
-        return {"tokens": tokens.to(device), "pooled": pooled.to(device)}
+        return {"tokens": tokens, "pooled": pooled}
 
     def remarks(self, prompt: str) -> list[str]:
         """What exceeds CLIP's context, and T5's."""

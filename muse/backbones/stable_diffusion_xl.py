@@ -58,26 +58,19 @@ class StableDiffusionXL(VariancePreserving):
         if self.vae.dtype == torch.float16 and self.vae.config.force_upcast:
             self.vae.float()
 
-    @torch.no_grad()
     def embed(self, prompts: Sequence[str], size: Size, negative: bool = False) -> Cond:
         """``tokens`` (B, 77, d) and ``pooled`` (B, p) by the pipeline's `encode_prompt`, and
         ``time_ids`` (B, 6): original size, crop, target size.
         """
-        tokens, _, pooled, _ = self.pipeline.encode_prompt(
-            list(prompts), device=self.text_device, do_classifier_free_guidance=False
-        )
+        tokens, _, pooled, _ = self.encode_prompt(prompts, do_classifier_free_guidance=False)
         if negative and self.pipeline.config.force_zeros_for_empty_prompt:
             empty = torch.tensor([not prompt for prompt in prompts], device=tokens.device)
             tokens = tokens.masked_fill(empty[:, None, None], 0)
             pooled = pooled.masked_fill(empty[:, None], 0)
         original, target = self.original_size or size, self.target_size or size
         told = [*original, *self.crops_coords_top_left, *target]
-        device = self.model.device
-        return {
-            "tokens": tokens.to(device),
-            "pooled": pooled.to(device),
-            "time_ids": torch.tensor([told] * len(prompts), dtype=torch.float32, device=device),
-        }
+        sizes = torch.tensor([told] * len(prompts), dtype=torch.float32, device=tokens.device)
+        return {"tokens": tokens, "pooled": pooled, "time_ids": sizes}
 
     def remarks(self, prompt: str) -> list[str]:
         """What exceeds the context, which both encoders share."""
@@ -107,7 +100,8 @@ class StableDiffusionXL(VariancePreserving):
     def _wide_enough(self, device: torch.device) -> Iterator[None]:
         """No autocast to float16, in which the autoencoder overflows."""
         kind = device.type
-        half = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
+        on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+        half = on and torch.get_autocast_dtype(kind) == torch.float16
         if half and self.vae.config.force_upcast:
             with torch.autocast(kind, enabled=False):
                 yield
