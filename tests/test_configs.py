@@ -54,4 +54,5 @@ def test_presets_run(name: str, tiny_folder: Callable[[str], Path], tmp_path: Pa
     assert all(sum(record["iterations"]) > 0 for record in records)
     resolved = yaml.safe_load((tmp_path / "run/config.yaml").read_text())["model"]["backbone"]
     assert resolved["init_args"]["dtype"] == "bfloat16"
-    assert resolved["init_args"]["text_device"] == ("model" if name == "sd15" else "cpu")
+    where = {"sd15": "model", "flux": "cpu"}.get(name, "offload")
+    assert resolved["init_args"]["text_device"] == where
