@@ -147,15 +147,23 @@ def test_the_hub_is_never_asked_to_run_code(
     assert not given.get("trust_remote_code")
 
 
-def test_a_bug_of_ours_is_no_mistake_of_the_users(
-    tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "error",
+    [
+        TypeError("got an unexpected keyword argument 'dtpye'"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    ],
+)
+def test_other_errors_are_not_told_as_a_missing_model(
+    tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def misspelt(path: str, **options: Any) -> Any:
-        raise TypeError("got an unexpected keyword argument 'dtpye'")
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
 
-    monkeypatch.setattr(StableDiffusionPipeline, "from_pretrained", misspelt)
-    with pytest.raises(TypeError, match="dtpye"):
+    monkeypatch.setattr(StableDiffusionPipeline, "from_pretrained", fail)
+    with pytest.raises(type(error)) as caught:
         StableDiffusion(str(tiny_folder("sd")))
+    assert caught.value is error
 
 
 # --- prompts ------------------------------------------------------------------------------------

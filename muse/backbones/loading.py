@@ -13,6 +13,7 @@ from diffusers import AutoencoderTiny, DiffusionPipeline
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.utils import is_accelerate_available
 
+from muse.memory import is_out_of_memory
 from muse.types import MuseError
 from muse.weights import UNREADABLE, locate, reason_of
 
@@ -87,6 +88,8 @@ def _told(cls: Any, pretrained: str, *more: type[Exception]) -> Iterator[None]:
     try:
         yield
     except expected as error:
+        if is_out_of_memory(error):
+            raise
         if "tiktoken" in str(error):  # what transformers tries last where sentencepiece isn't there
             raise MuseError(
                 f"The tokenizer of {pretrained!r} needs sentencepiece and protobuf. Install them: "
