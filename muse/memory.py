@@ -10,7 +10,7 @@ from muse.types import MuseError
 OUT_OF_MEMORY = (
     "Out of memory. These need less, the first ones most: slots: 1; of the backbone dtype: "
     "bfloat16, preview_decoder (a tiny autoencoder) or preview_size: 224, gradient_checkpointing: "
-    "true, text_device: cpu, decoder_tiling: true; a smaller size. Of the presets, "
+    "true, text_device: offload or cpu, decoder_tiling: true; a smaller size. Of the presets, "
     "configs/sd15.yaml needs least; docs/backbones.md says how much."
 )
 

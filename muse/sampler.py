@@ -132,6 +132,11 @@ class Sampler(nn.Module):
         """The diffusion model."""
         return self.answers.backbone
 
+    @property
+    def guides_prompt(self) -> bool:
+        """Whether there is classifier-free guidance, and the negative prompt is read."""
+        return self.answers.guidance_scale != 1
+
     def sample(
         self,
         jobs: Iterable[Job],
@@ -163,15 +168,21 @@ class Sampler(nn.Module):
 
     def remarks(self, prompts: Iterable[str]) -> list[str]:
         """What a person should know about how model and similarity read `prompts`, and the model
-        the negative prompt where there is guidance; a line each.
+        the negative prompt, or that it isn't used; a line each.
         """
         similarity, lines = self.answers.similarity, []
         for prompt in dict.fromkeys(prompts):
             lines += self.backbone.remarks(prompt)
             lines += similarity.remarks(prompt) if similarity is not None else []
-        if self.setup.negative_prompt and self.answers.guidance_scale != 1:
-            found = self.backbone.remarks(self.setup.negative_prompt)
+        negative = self.setup.negative_prompt
+        if negative and self.guides_prompt:
+            found = self.backbone.remarks(negative)
             lines += [line.replace("Prompt", "Negative prompt", 1) for line in found]
+        elif negative:
+            lines.append(
+                f"Negative prompt {negative!r} does nothing at guidance_scale 1. Use another "
+                "guidance_scale, or leave it out."
+            )
         return lines
 
     def _embed(self, prompt: str, negative: bool) -> Cond:

@@ -296,13 +296,15 @@ def test_prompts_are_remarked_on_once(
     tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The tiny pipeline knows letters alone, and 14 of them; the similarity's CLIP reads 22. Of a
-    negative prompt it is said where there is guidance."""
+    negative prompt it is said where there is guidance, and elsewhere that it does nothing."""
     words = ["--config", "default", "--config", str(tiny / "tiny.yaml"), "--model.steps=3"]
     words += ["--data.prompts=[a b c dog, a b c]", "--data.emotions=[awe, fear]"]
     unknown = "rompt {}: the model doesn't know {} (nothing is near), and may draw anything."
     expected = [f"muse: note: P{unknown.format(repr('a b c dog'), repr('dog'))}"]
     negative = f"muse: note: Negative p{unknown.format(repr('fog'), repr('fog'))}"
-    for scale, told in ((1, expected), (2, [*expected, negative])):
+    nothing = "muse: note: Negative prompt 'fog' does nothing at guidance_scale 1. "
+    nothing += "Use another guidance_scale, or leave it out."
+    for scale, told in ((1, [*expected, nothing]), (2, [*expected, negative])):
         more = [f"--model.guidance_scale={scale}", "--model.negative_prompt=fog"]
         assert main(["fit-free", *words, *more, "--output_dir", str(tmp_path / str(scale))]) == 0
         lines = capsys.readouterr().err.splitlines()

@@ -114,9 +114,10 @@ class GaussianMixture(Backbone):
         words = re.findall(r"[a-z]+", prompt.lower())
         named = {word for word in words if word in CONTENTS}
         if len(named) != 1 and not (negative and not named):
+            what, count = ("Negative prompt", "at most") if negative else ("Prompt", "exactly")
             raise MuseError(
-                f"Prompt {prompt!r} names {len(named)} of the toy's places. "
-                f"Name exactly one of {', '.join(CONTENTS)}."
+                f"{what} {prompt!r} names {len(named)} of the toy's places. "
+                f"Name {count} one of {', '.join(CONTENTS)}."
             )
         tokens = torch.zeros(LENGTH, self.tokens.shape[-1]).to(self.tokens)
         tokens[0] = self.tokens[0]

@@ -20,6 +20,10 @@ from muse.tasks.progress import RowProgress
 from muse.tasks.run_folder import RunFolder
 from muse.types import MuseError
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+"""Lightning's precisions that leave the weights of all parts in the dtype that they were loaded in.
+"""
+
 
 class FitFree(L.LightningModule):
     """Makes the pictures of jobs, the plain one beside each, and writes a folder about them.
@@ -35,7 +39,8 @@ class FitFree(L.LightningModule):
         sampler: the parts and options of `muse.sampler.Sampler`.
 
     Raises:
-        MuseError: slots below 1, or what `Sampler` refuses.
+        MuseError: slots below 1, or what `Sampler` refuses; in the run, a precision that would cast
+            all weights, or jobs that the parts can't do.
     """
 
     def __init__(
@@ -61,6 +66,12 @@ class FitFree(L.LightningModule):
         """Check the run as a whole, and open its folder."""
         if torch.is_inference_mode_enabled():
             raise MuseError("Steering needs gradients. Use Trainer(inference_mode=False).")
+        if self.trainer.precision not in PRECISIONS:  # guide and S would be cast, SDXL overflow
+            raise MuseError(
+                f"precision = {self.trainer.precision!r} is not allowed. Use one of "
+                f"{', '.join(PRECISIONS)}. For smaller weights, give the backbone's option dtype: "
+                "bfloat16 or float16."
+            )
         jobs = self._jobs()
         self._check(jobs)
         if self.trainer.is_global_zero:
@@ -106,15 +117,17 @@ class FitFree(L.LightningModule):
         return data.jobs
 
     def _check(self, jobs: Sequence[Job]) -> None:
-        """Refuse prompts that the backbone can't encode, jobs with a picture where none is read,
-        jobs without one where one is, and files that are no pictures; pass on what there is to
-        remark about prompts and pictures.
+        """Refuse prompts that the backbone can't encode (the negative one too), jobs with a picture
+        where none is read, jobs without one where one is, and files that are no pictures; pass on
+        what there is to remark about prompts and pictures.
         """
         latents, backbone = self.sampler.latents, self.sampler.backbone
         prompts = dict.fromkeys(job.prompt for job in jobs)
         with self.trainer.precision_plugin.predict_step_context():  # as they are encoded in the run
             for prompt in prompts:
                 self.sampler.setup.embed(prompt, False)
+            if self.sampler.guides_prompt:
+                self.sampler.setup.embed(self.sampler.setup.negative_prompt, True)
         for line in self.sampler.remarks(prompts):
             self._note(line)
         for job in jobs:

@@ -20,7 +20,8 @@ class MuseTrainer(L.Trainer):
         strategy: how several devices share the jobs.
         devices: how many, or which; every one makes its share of the pictures.
         num_nodes: machines of a cluster.
-        precision: such as ``bf16-mixed``; S and its optimiser stay in float32.
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``; S and its optimiser stay in
+            float32.
         callbacks: of Lightning.
     """
 
