@@ -221,6 +221,19 @@ LAYOUTS: Mapping[str, Callable[[Path], State]] = {
 """Families of `tests.tiny` -> their weights as published."""
 
 
+def save_without_text(family: str, folder: Path, file: Path, vae: bool = False) -> str:
+    """Save a family's denoiser as one file, with its autoencoder (as Stable Diffusion 3 was
+    published) or alone (as FLUX was: without the prefix); its name."""
+    held = ("model.diffusion_model.", *(("first_stage_model.", "vae.") if vae else ()))
+    state = {
+        name: value for name, value in LAYOUTS[family](folder).items() if name.startswith(held)
+    }
+    if family == "flux-dev" and not vae:
+        state = {name.removeprefix(held[0]): value for name, value in state.items()}
+    save_file(state, file)
+    return str(file)
+
+
 def save_original(family: str, folder: Path, file: Path, leave_out: str = "nothing") -> str:
     """Save a family's folder as one file, without names that hold `leave_out`; its name."""
     state: Any = LAYOUTS[family](folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from muse.backbones import (
     StableDiffusionXL,
     load_backbone,
 )
-from tests.original import save_original
+from tests.original import save_original, save_without_text
 from tests.test_backbone_loading import refused
 
 BACKBONES: dict[str, type[PipelineBackbone]] = {
@@ -85,6 +86,58 @@ def test_a_single_file_is_the_folders_model(
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
         assert torch.equal(found[name], value), name
+
+
+@pytest.mark.parametrize(
+    ("family", "vae"), [("flux-dev", False), ("flux-dev", True), ("sd3", True), ("sdxl", False)]
+)
+def test_a_file_without_text_encoders(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, narrow: None, family: str, vae: bool
+) -> None:
+    """What it holds is the file's, though the config lacks it; all else is the config's."""
+    whole = tiny_folder(family)
+    single = save_without_text(family, whole, tmp_path / "model.safetensors", vae)
+    config = Path(shutil.copytree(whole, tmp_path / "config"))
+    for part in (BACKBONES[family].denoiser, *(["vae"] if vae else [])):
+        next((config / part).glob("*.safetensors")).unlink()
+    backbone = BACKBONES[family](single, config=str(config))
+    found, wanted = backbone.state_dict(), BACKBONES[family](str(whole)).state_dict()
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
+    half = BACKBONES[family](single, config=str(config), dtype="bfloat16")
+    assert {value.dtype for value in half.state_dict().values()} == {torch.bfloat16}
+
+
+def test_a_denoiser_under_diffusers_names(
+    tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    whole = tiny_folder("flux-dev")
+    config = Path(shutil.copytree(whole, tmp_path / "config"))
+    [weights] = (config / "transformer").glob("*.safetensors")
+    single = weights.rename(tmp_path / "model.safetensors")
+    found, wanted = Flux(str(single), config=str(config)), Flux(str(whole))
+    for name, value in wanted.state_dict().items():
+        assert torch.equal(found.state_dict()[name], value)
+
+
+def test_a_denoiser_alone_needs_a_whole_model_of_its_kind(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, narrow: None
+) -> None:
+    single = save_without_text("flux-dev", tiny_folder("flux-dev"), tmp_path / "dev.safetensors")
+    line = refused(lambda: Flux(single))
+    assert "holds no text encoders, so `config` has to be a whole model. Give a folder" in line
+    line = refused(lambda: Flux(single, config=str(tiny_folder("sd3"))))
+    assert "is a StableDiffusion3Pipeline, not a FluxPipeline" in line
+    line = refused(lambda: Flux(single, config=str(tiny_folder("flux-schnell"))))
+    assert re.search(r"holds \d+ weights, and transformer of '.*' \d+\. Give the `config`", line)
+    config = Path(shutil.copytree(tiny_folder("flux-dev"), tmp_path / "config"))
+    next((config / "text_encoder").glob("*.safetensors")).unlink()
+    line = refused(lambda: Flux(single, config=str(config)))
+    assert "dev.safetensors' holds no text encoders, so `config` has" in line
+    assert "no file named model.safetensors" in line
+    shutil.rmtree(config / "text_encoder_2")
+    line = refused(lambda: Flux(single, config=str(config)))
+    assert "lacks text_encoder_2, which its model_index.json names" in line
 
 
 def test_a_file_without_t5(folder: Callable[[str], Path], tmp_path: Path) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from diffusers import AutoencoderTiny, DiffusionPipeline
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.utils import is_accelerate_available
+from safetensors import safe_open
 
 from muse.memory import is_out_of_memory
 from muse.types import MuseError
@@ -21,6 +23,10 @@ UNLOADABLE = (*UNREADABLE, ImportError, ValueError)
 """What diffusers raises of a model that isn't there, or isn't complete."""
 UNCONVERTIBLE = (SingleFileComponentError, IndexError, KeyError)
 """What its converters trip over in a single file of another model."""
+TEXT = ("cond_stage_model.", "conditioner.", "text_encoders.")
+"""What the names of text encoders' weights begin with in single files."""
+AUTOENCODER = ("first_stage_model.", "vae.")
+"""And those of the autoencoder's."""
 VOCABULARIES = ("tokenizer.json", "vocab.json", "spiece.model")
 """Files that a tokenizer's folder has one of."""
 
@@ -30,15 +36,20 @@ def load_pipeline(
     pretrained: str,
     dtype: torch.dtype,
     config: str | None = None,
+    denoiser: str = "unet",
     **options: Any,
 ) -> Any:
     """Load a diffusers pipeline of class `cls` from a folder, a hub id or a single file.
+
+    A file without text encoders holds the denoiser, and perhaps the autoencoder: these are taken
+    from it, and all else from `config`.
 
     Args:
         cls: the pipeline's class.
         pretrained: the folder, hub id, ``.safetensors`` file or packaged name.
         dtype: of the weights.
         config: the folder or hub id that a single file goes with.
+        denoiser: the name of the component that denoises.
         options: for diffusers' loading, such as components to leave out.
 
     Raises:
@@ -47,15 +58,13 @@ def load_pipeline(
     """
     path = locate(pretrained)
     if Path(path).is_file():
-        return _load_single_file(cls, pretrained, path, dtype, config, options)
+        return _load_single_file(cls, pretrained, path, dtype, config, denoiser, options)
     if config is not None:
         raise MuseError(
             f"config = {config!r} goes with a single file, and {pretrained!r} is none, or "
             "isn't there. Leave it out, or give the path of a .safetensors file."
         )
-    with _told(cls, pretrained):
-        index = cls.load_config(path)
-    _check_index(cls, pretrained, path, index, options)
+    _check_index(cls, pretrained, path, options)
     with _told(cls, pretrained):
         return cls.from_pretrained(path, **_common(dtype), **options)
 
@@ -116,6 +125,7 @@ def _load_single_file(
     path: str,
     dtype: torch.dtype,
     config: str | None,
+    denoiser: str,
     options: dict[str, Any],
 ) -> Any:
     if Path(path).suffix != ".safetensors":
@@ -128,21 +138,83 @@ def _load_single_file(
             f"diffusers loads no {cls.__name__} from a single file. Give a folder of the diffusers "
             "layout, or a hub id."
         )
+    with _told(cls, pretrained):
+        counts = _counts(path)
+    if not any(name.startswith(TEXT) for name in counts):
+        return _load_around(cls, pretrained, path, dtype, config, denoiser, counts, options)
     config = None if config is None else locate(config)
     with _told(cls, pretrained, *UNCONVERTIBLE):
         return cls.from_single_file(path, config=config, torch_dtype=dtype, **options)
+
+
+def _load_around(
+    cls: Any,
+    pretrained: str,
+    path: str,
+    dtype: torch.dtype,
+    config: str | None,
+    denoiser: str,
+    counts: Mapping[str, int],
+    options: dict[str, Any],
+) -> Any:
+    """The denoiser (and autoencoder) of a file without text encoders, all else from `config`."""
+    told = f"{pretrained!r} holds no text encoders, so `config` has to be a whole model"
+    if config is None:
+        raise MuseError(f"{told}. Give a folder of the diffusers layout, or a hub id.")
+    held = [denoiser, *(["vae"] if any(name.startswith(AUTOENCODER) for name in counts) else [])]
+    source, kinds = locate(config), get_type_hints(cls.__init__)
+    with _because(told):
+        _check_index(cls, config, source, {**options, **dict.fromkeys(held)})
+    with _told(cls, pretrained, *UNCONVERTIBLE):
+        parts = {
+            part: kinds[part].from_single_file(
+                path, config=source, subfolder=part, torch_dtype=dtype
+            )
+            for part in held
+        }
+    # Weights that the file lacks diffusers leaves random, and those beyond it drops.
+    found, wanted = sum(counts.values()), sum(map(_count, parts.values()))
+    if found != wanted:
+        raise MuseError(
+            f"{pretrained!r} holds {found} weights, and {' and '.join(held)} of {config!r} "
+            f"{wanted}. Give the `config` of the file's own kind of model; quantised files aren't "
+            "read."
+        )
+    with _because(told):
+        return load_pipeline(cls, config, dtype, **parts, **options)
+
+
+@contextmanager
+def _because(told: str) -> Iterator[None]:
+    """What is wrong with a `config`, and why all of it is needed."""
+    try:
+        yield
+    except MuseError as error:
+        raise MuseError(f"{told}. {error}") from error
+
+
+def _counts(path: str) -> dict[str, int]:
+    """How many weights stand under each name of a ``.safetensors`` file."""
+    with safe_open(path, framework="pt") as file:
+        names = file.keys()
+        return {name: math.prod(file.get_slice(name).get_shape()) for name in names}
+
+
+def _count(part: torch.nn.Module) -> int:
+    return sum(value.numel() for value in part.state_dict().values())
 
 
 def _check_index(
     cls: type[DiffusionPipeline],
     pretrained: str,
     path: str,
-    index: dict[str, Any],
-    options: dict[str, Any],
+    options: Mapping[str, Any],
 ) -> None:
     """Refuse another pipeline's folder, and one that lacks a component: of a tokenizer that isn't
     there, transformers would make up an empty one.
     """
+    with _told(cls, pretrained):
+        index = cls.load_config(path)
     name = index.get("_class_name")
     if name != cls.__name__:
         raise MuseError(

@@ -31,8 +31,9 @@ class PipelineBackbone(Backbone):
         pretrained: a folder of the diffusers layout, a hub id, a single ``.safetensors`` file, or
             ``muse-mini``.
         dtype: of the weights.
-        config: the folder or hub id whose configuration a single file goes with; None lets
-            diffusers find it, which needs the network once.
+        config: the folder or hub id whose configuration a single file goes with, and which gives
+            what the file lacks where that is the text encoders; None lets diffusers find it for
+            a whole file, which needs the network once.
         text_device: where prompts are encoded, each once. ``model`` keeps the text encoders beside
             the denoiser; with ``offload`` they wait in main memory, and are copied to the model's
             device while they encode; with ``cpu`` they encode there.
@@ -76,7 +77,12 @@ class PipelineBackbone(Backbone):
         super().__init__()
         self.pretrained = pretrained
         pipeline = load_pipeline(
-            self.pipeline_class, pretrained, DTYPES[dtype], config, **self.load_options
+            self.pipeline_class,
+            pretrained,
+            DTYPES[dtype],
+            config,
+            self.denoiser,
+            **self.load_options,
         )
         # The pipeline is kept for its encode_prompt alone, outside of torch's module tree.
         self._pipeline: list[Any] = [pipeline]
