@@ -46,12 +46,14 @@ def table(
     Args:
         set: which prompts.
         presets: of muse, a column each.
-        limit: only so many prompts.
+        limit: only so many prompts, evenly from the list.
         options: further ones for every run of muse fit-free.
         output_dir: a folder below it for each arm.
         word: whether to make the column with the emotion's word in the prompt.
     """
-    prompts, root = SETS[set][:limit], Path(output_dir)
+    prompts, root = SETS[set], Path(output_dir)
+    if limit is not None:
+        prompts = prompts[:: max(1, len(prompts) // limit)][:limit]
     arms: dict[str, dict[str, Any]] = {}
     lists = ["--data.prompts", json.dumps(prompts), "--data.emotions", json.dumps(WHEEL)]
     for preset in presets:

@@ -2,8 +2,9 @@
 
     python benchmarks/settings.py [--groups [tokens,lr]] [--emotions 2]
 
-Every variant is the preset `default` with a few options more, a run of muse fit-free in a folder
-of its own; a run that is there already is not made again. The tables go to ``settings.md``.
+Every variant is the preset `default` with `BASE` and a few options more, a run of muse fit-free in
+a folder of its own; a run that is there already is not made again. The tables go to
+``settings.md``.
 """
 
 from __future__ import annotations
@@ -24,24 +25,40 @@ from muse.mini.prompts import DEVELOPMENT
 from muse.records import read_records
 
 STEERING, TIMING, LOSS = "--model.steering.", "--model.timing.", "--model.loss."
+GUIDE = (
+    "--model.guide SimEmo --model.guide.clip=muse-mini/clip "
+    "--model.guide.checkpoint=muse-mini/guides/simemo.safetensors"
+)
+BASE = f"{STEERING}lr=0.1 {LOSS}content=3"
+"""Where the search stood before its last two steps: what one thing at a time is changed of."""
 GROUPS: dict[str, dict[str, str]] = {
-    "default": {"as it is": ""},
-    "tokens": {n: f"{STEERING}tokens={n}" for n in ("1", "2", "8")},
-    "scale": {s: f"{STEERING}scale={s}" for s in ("0.005", "0.1", "0.5")},
-    "lr": {lr: f"{STEERING}lr={lr}" for lr in ("0.01", "0.02", "0.1")},
+    "base": {"as it is": ""},
+    "last steps": {
+        "lr 0.2": f"{STEERING}lr=0.2",
+        "lr 0.2, 3 iterations": f"{STEERING}lr=0.2 --model.max_iterations=3",
+        "lr 0.2, content 6 (default)": f"{STEERING}lr=0.2 {LOSS}content=6",
+    },
+    "emotion_scale": {s: f"--model.emotion_scale={s}" for s in ("2", "7.5")},
+    "guidance_scale": {s: f"--model.guidance_scale={s}" for s in ("3", "7.5")},
+    "max_iterations": {n: f"--model.max_iterations={n}" for n in ("1", "4")},
+    "lr": {lr: f"{STEERING}lr={lr}" for lr in ("0.03", "0.3")},
     "decay_over": {"iteration": f"{STEERING}decay_over=iteration"},
-    "max_iterations": {n: f"--model.max_iterations={n}" for n in ("1", "2", "5")},
+    "tokens": {n: f"{STEERING}tokens={n}" for n in ("1", "2", "8")},
+    "scale": {s: f"{STEERING}scale={s}" for s in ("0.005", "0.1")},
+    "tolerance": {"0.1": "--model.tolerance=0.1"},
+    "keep": {"last": "--model.keep=last"},
     "guided_x0": {"false": "--model.guided_x0=false"},
-    "latest_start": {n: f"{TIMING}latest_start={n}" for n in ("0", "12", "20")},
-    "look_ahead": {n: f"{TIMING}look_ahead={n} {TIMING}latest_start=30" for n in ("0", "4")},
+    "latest_start": {s: f"{TIMING}latest_start={s}" for s in ("0", "0.24", "0.4")},
+    "look_ahead": {"4": f"{TIMING}look_ahead=4"},
+    "content": {c: f"{LOSS}content={c}" for c in ("0", "1")},
+    "content_floor": {s: f"{LOSS}content_floor={s}" for s in ("null", "64", "80")},
     "lambdas": {
         "0": f"{LOSS}inherent=0 {LOSS}similar=0",
         "x 100": f"{LOSS}inherent=0.05 {LOSS}similar=0.15",
     },
-    "similar_rule": {"same_polarity, x 100": f"{LOSS}similar_rule=same_polarity "
+    "similar_rule": {"same_polarity, lambdas x 100": f"{LOSS}similar_rule=same_polarity "
                      f"{LOSS}inherent=0.05 {LOSS}similar=0.15"},
-    "content": {c: f"{LOSS}content={c}" for c in ("0", "0.3", "3")},
-    "emotion_scale": {s: f"--model.emotion_scale={s}" for s in ("2", "4", "10")},
+    "guide": {"SimEmo alone": GUIDE},
 }  # fmt: skip
 COLUMNS = {
     "Emo-A": "steered", "Emo-B": "steered", "Emo-C": "steered", "timm": "steered",
@@ -51,7 +68,7 @@ COLUMNS = {
 
 def measure(
     groups: Sequence[str] = tuple(GROUPS),
-    emotions: int = 2,
+    emotions: int = 1,
     output_dir: Path = Path("outputs/settings"),
     extra: dict[str, str] | None = None,
 ) -> None:
@@ -74,7 +91,8 @@ def measure(
     for group, variants in wanted.items():
         for name, words in variants.items():
             folder = output_dir / f"{group}-{name}-{emotions}".replace(" ", "-").replace(",", "")
-            lines.append(f"| {group}: {name} | {row(folder, jobs, shlex.split(words))} |")
+            figures = row(folder, jobs, shlex.split(f"{BASE} {words}"))
+            lines.append(f"| {group}: {name} | {figures} |")
             print(lines[-1], flush=True)
             (output_dir / "settings.md").write_text("\n".join(lines) + "\n")
 

@@ -96,7 +96,7 @@ def test_plain_pictures_are_diffusers(
 ) -> None:
     """With equal arguments; a negative prompt is one text for all."""
     torch.manual_seed(5)
-    options = {**options, "num_inference_steps": 4, "output_type": "pt"}
+    options = {"guidance_scale": 7.5, **options, "num_inference_steps": 4, "output_type": "pt"}
     found = mini(PROMPTS, **options, **STARTS[start]()).images
     if "negative_prompt" in options:
         options["negative_prompt"] = [options["negative_prompt"]] * 2
@@ -132,9 +132,10 @@ def test_guidance_left_out_is_diffusers_own() -> None:
 
 def test_output_types(mini: MusePipeline, diffusers_pipe: Any) -> None:
     """Each is what diffusers returns under that name."""
+    options: dict[str, Any] = {"num_inference_steps": 1, "guidance_scale": 4.0}
     for kind in ("pil", "np", "pt", "latent"):
         found, expected = (
-            pipe(PROMPTS[0], num_inference_steps=1, generator=seeded(0), output_type=kind).images
+            pipe(PROMPTS[0], generator=seeded(0), output_type=kind, **options).images
             for pipe in (mini, diffusers_pipe)
         )
         assert type(found) is type(expected)

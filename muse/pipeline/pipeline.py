@@ -199,10 +199,10 @@ class MusePipeline:
                 Sampling starts from its DDIM inversion, with the remedies of the preset ``edit``.
             latents: x_T, (B, ...) or (1, ...) for all, instead of noise from the generator.
             num_inference_steps: sampling steps.
-            guidance_scale: of classifier-free guidance; None is that of the model's diffusers
-                pipeline (7.5 for Stable Diffusion; 1, which is none, for FLUX, whose distilled one
-                is an option of its backbone), and 1 in edits, where guidance acts on the emotion
-                tokens alone (``emotion_scale``).
+            guidance_scale: of classifier-free guidance; None is the preset's for muse-mini (4), for
+                others that of the model's diffusers pipeline (7.5 for Stable Diffusion; 1, which is
+                none, for FLUX, whose distilled one is an option of its backbone), and 1 in edits,
+                where guidance acts on the emotion tokens alone (``emotion_scale``).
             negative_prompt: for the unconditional branch, one for all.
             num_images_per_prompt: how many of each.
             height, width: in pixels; None takes the model's own.
