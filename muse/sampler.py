@@ -23,10 +23,8 @@ w = 1 that guides S alone: negative-prompt inversion (Miyake et al. 2023, u of t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
 from typing import Any, Literal, Self
 
-import torch
 from torch import Tensor, nn
 
 from muse.answers import Answers
@@ -39,15 +37,13 @@ from muse.jobs import Job
 from muse.latents import LatentSource
 from muse.losses import EmotionLoss
 from muse.memory import memory_told
+from muse.prompts import EncodedPrompts
 from muse.results import Progress, Result
 from muse.row import PictureRow, Setup, StepEnd
 from muse.schedulers import TimingPolicy
 from muse.search import Search
 from muse.steering import Steering
-from muse.types import Cond, MuseError
-
-ENCODED = 32
-"""Encoded prompts that a sampler keeps."""
+from muse.types import MuseError
 
 
 class Sampler(nn.Module):
@@ -114,8 +110,8 @@ class Sampler(nn.Module):
         self.answers = Answers(backbone, guide, steering, loss, similarity, *scales)
         self.timing = timing
         self.latents = latents
-        self._encoded: dict[tuple[Any, ...], Cond] = {}
         size = size or backbone.size
+        self.prompts = EncodedPrompts(backbone, size)
         self.setup = Setup(
             self.answers,
             timing,
@@ -124,7 +120,7 @@ class Sampler(nn.Module):
             backbone.time_grid(steps, size),
             negative_prompt,
             size,
-            self._embed,
+            self.prompts,
         )
 
     @property
@@ -185,21 +181,7 @@ class Sampler(nn.Module):
             )
         return lines
 
-    def _embed(self, prompt: str, negative: bool) -> Cond:
-        """Encode a prompt, unless it is kept: a large text encoder takes seconds on a CPU."""
-        like = next(chain(self.backbone.parameters(), self.backbone.buffers()), torch.empty(0))
-        kind = like.device.type
-        autocast = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind)
-        key = prompt, negative, like.device, like.dtype, autocast
-        found = self._encoded.pop(key, None)
-        if found is None:
-            found = self.backbone.embed([prompt], self.setup.size, negative=negative)
-        self._encoded[key] = found  # the one used last is last
-        if len(self._encoded) > ENCODED:
-            del self._encoded[next(iter(self._encoded))]
-        return found
-
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """As torch's, which `to` and the like go through; afterwards prompts are encoded anew."""
-        self._encoded.clear()
+        self.prompts.clear()
         return super()._apply(fn, recurse)

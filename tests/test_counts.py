@@ -1,15 +1,16 @@
 """What a run costs: model calls, model rows and backward passes, counted."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+import muse.prompts
 from muse.backbones import GaussianMixture
 from muse.cli import main
 from muse.jobs import Job
-from muse.sampler import ENCODED
 from muse.schedulers import Always, ClipThreshold, Never, StepWindow
 from muse.types import Denoised
 from tests.toy import jobs, make, sampler
@@ -178,6 +179,8 @@ def asked(monkeypatch):
     return found
 
 
+TOKENS = 8 * 13 * 8
+"""Bytes of a prompt that the toy has encoded."""
 PROMPTS = ["a walk in the park", "a walk in the cemetery"]
 ONCE = sorted([("", True), *((prompt, False) for prompt in PROMPTS)])
 
@@ -201,16 +204,22 @@ def test_every_prompt_is_encoded_once_until_the_sampler_is_moved_or_cast(asked):
     assert asked == [(PROMPTS[0], False), ("", True)] * 2
 
 
-def test_encoded_prompts_are_kept_by_their_last_use(asked):
-    embed = sampler().setup.embed
-    for i in range(ENCODED):
+def test_encoded_prompts_are_kept_by_their_last_use(asked, monkeypatch):
+    monkeypatch.setattr(muse.prompts, "KEPT", 6 * TOKENS)
+    embed = sampler().prompts
+    for i in range(5):
         embed("", True)
-        embed(f"park {i}", False)
-    assert len(asked) == ENCODED + 1
-    embed("park 1", False)
-    assert len(asked) == ENCODED + 1
-    embed("park 0", False)
-    assert len(asked) == ENCODED + 2
+        embed(f"park {i}")
+    assert embed.room == 5
+    assert len(asked) == 6
+    embed("park 0")
+    assert len(asked) == 6
+    embed("park 5")
+    embed("", True)
+    assert len(asked) == 7
+    embed("park 0")
+    embed("park 1")
+    assert asked[7:] == [("park 1", False)]
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -222,3 +231,27 @@ def test_a_run_encodes_every_prompt_once(asked, tmp_path, precision):
     assert main(["fit-free", "--config", config, *words, *where]) == 0
     assert len(list((tmp_path / "run/plain").iterdir())) == 2
     assert sorted(asked) == ONCE
+
+
+def test_forty_prompts_are_encoded_once_each(asked, tmp_path, monkeypatch):
+    """Where all are kept, and where they go through in portions, which changes no picture."""
+    config = str(Path(__file__).parent.parent / "configs" / "toy.yaml")
+    prompts = [f"park {i}" for i in range(40)]
+    jobs = [
+        {"id": f"{prompt}-{emotion}".replace(" ", ""), "prompt": prompt, "emotion": emotion}
+        for emotion in ("awe", "fear")
+        for prompt in prompts
+    ]
+    (tmp_path / "jobs.jsonl").write_text("\n".join(map(json.dumps, jobs)))
+    words = ["--model.steps=2", f"--data.jobs={tmp_path / 'jobs.jsonl'}"]
+    found = []
+    for name, kept in (("whole", muse.prompts.KEPT), ("portions", 10 * TOKENS)):
+        monkeypatch.setattr(muse.prompts, "KEPT", kept)
+        asked.clear()
+        run = tmp_path / name
+        assert main(["fit-free", "--config", config, *words, "--output_dir", str(run)]) == 0
+        assert sorted(asked) == sorted([("", True), *((prompt, False) for prompt in prompts)])
+        records = [json.loads(path.read_text()) for path in sorted(run.glob("records/*.json"))]
+        assert len(records) == 80
+        found.append([(r["id"], r["plain"], r["probabilities"], r["trace"]) for r in records])
+    assert found[0] == found[1]

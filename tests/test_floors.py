@@ -36,6 +36,7 @@ FLOORS = {
     "muse.steering": 3,
     "muse.search": 4,
     "muse.answers": 4,
+    "muse.prompts": 4,
     "muse.row": 4,
     "muse.engine": 4,
     "muse.sampler": 4,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +104,21 @@ class FitFree(L.LightningModule):
         backbone, plain = self.sampler.backbone, dict[str, Result]()
         rows, steps = len(twins.jobs) + len(jobs), len(self.sampler.setup.grid)
         with RowProgress(rows, steps, self.trainer.is_global_zero) as progress:
-            for result in self.sampler.sample(twins.jobs, self.slots, progress):
-                plain[result.job.id] = result
-                self.folder.save(result, backbone)
-            for result in self.sampler.sample(jobs, self.slots, progress):
-                twin = plain.get(twins.of.get(result.job.id, ""))
-                self.folder.save(result, backbone, twin)
+            for prompts in self._portions(jobs):
+                some = (twin for twin in twins.jobs if twin.prompt in prompts)
+                for result in self.sampler.sample(some, self.slots, progress):
+                    plain[result.job.id] = result
+                    self.folder.save(result, backbone)
+                some = (job for job in jobs if job.prompt in prompts)
+                for result in self.sampler.sample(some, self.slots, progress):
+                    twin = plain.get(twins.of.get(result.job.id, ""))
+                    self.folder.save(result, backbone, twin)
+
+    def _portions(self, jobs: Sequence[Job]) -> Iterator[set[str]]:
+        """The prompts of jobs, as many at a time as are kept encoded: twins and jobs share them."""
+        prompts, room = list(dict.fromkeys(job.prompt for job in jobs)), self.sampler.prompts.room
+        for first in range(0, len(prompts), room):
+            yield set(prompts[first : first + room])
 
     def _jobs(self) -> list[Job]:
         data: Any = self.trainer.datamodule
@@ -117,17 +126,19 @@ class FitFree(L.LightningModule):
         return data.jobs
 
     def _check(self, jobs: Sequence[Job]) -> None:
-        """Refuse prompts that the backbone can't encode (the negative one too), jobs with a picture
-        where none is read, jobs without one where one is, and files that are no pictures; pass on
-        what there is to remark about prompts and pictures.
+        """Refuse prompts that the backbone can't encode (the negative one too; of the prompts as
+        many as are kept for the run, a later one fails its jobs alone), jobs with a picture where
+        none is read, jobs without one where one is, and files that are no pictures; pass on what
+        there is to remark about prompts and pictures.
         """
         latents, backbone = self.sampler.latents, self.sampler.backbone
-        prompts = dict.fromkeys(job.prompt for job in jobs)
+        prompts, encoded = dict.fromkeys(job.prompt for job in jobs), self.sampler.prompts
         with self.trainer.precision_plugin.predict_step_context():  # as they are encoded in the run
-            for prompt in prompts:
-                self.sampler.setup.embed(prompt, False)
+            for count, prompt in enumerate(prompts):
+                if count < encoded.room:
+                    encoded(prompt)
             if self.sampler.guides_prompt:
-                self.sampler.setup.embed(self.sampler.setup.negative_prompt, True)
+                encoded(self.sampler.setup.negative_prompt, negative=True)
         for line in self.sampler.remarks(prompts):
             self._note(line)
         for job in jobs:
