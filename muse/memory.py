@@ -10,15 +10,19 @@ from muse.types import MuseError
 OUT_OF_MEMORY = (
     "Out of memory. These need less, the first ones most: slots: 1; of the backbone dtype: "
     "bfloat16, preview_decoder (a tiny autoencoder) or preview_size: 224, gradient_checkpointing: "
-    "true, text_device: offload or cpu, decoder_tiling: true; a smaller size. Of the presets, "
-    "configs/sd15.yaml needs least; docs/backbones.md says how much."
+    "true, text_device: offload or cpu, decoder_tiling: true; a smaller size. Or a smaller model: "
+    "configs/sd15.yaml with slots: 1 takes 4.9 GiB; docs/backbones.md says what others take."
 )
+TOLD = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
+"""Words of torch's errors that aren't of a class of their own: CUDA's, cuBLAS's and cuDNN's, MPS's,
+the CPU allocator's.
+"""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, of the GPU or of the host, as torch tells it."""
-    named = type(error).__name__ in ("OutOfMemoryError", "MemoryError")
-    return named or "DefaultCPUAllocator: can't allocate memory" in str(error)
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in TOLD)
+    return told or type(error).__name__ in ("OutOfMemoryError", "MemoryError")
 
 
 @contextmanager

@@ -22,13 +22,14 @@ w = 1 that guides S alone: negative-prompt inversion (Miyake et al. 2023, u of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 from torch import Tensor, nn
 
 from muse.answers import Answers
-from muse.asks import Ask, Evaluate
+from muse.asks import Ask, Evaluate, Row
 from muse.backbones import Backbone
 from muse.emotions import order_of
 from muse.engine import run
@@ -59,7 +60,7 @@ class Sampler(nn.Module):
         similarity: of a picture to its prompt; needed where timing or loss reads it.
         steps: sampling steps.
         guidance_scale: of classifier-free guidance; 1 does without (the paper's omega is one
-            less).
+            less), None takes the backbone's own.
         emotion_scale: of what S adds, above 0; None guides prompt and S by one scale (the paper).
             A steered step then needs the plain prediction too.
         guided_x0: whether guide and similarity see the guided mix or the conditional prediction.
@@ -86,7 +87,7 @@ class Sampler(nn.Module):
         latents: LatentSource,
         similarity: Similarity | None = None,
         steps: int = 50,
-        guidance_scale: float = 7.5,
+        guidance_scale: float | None = None,
         emotion_scale: float | None = None,
         guided_x0: bool = True,
         negative_prompt: str = "",
@@ -105,6 +106,8 @@ class Sampler(nn.Module):
             raise MuseError(
                 f"emotion_scale = {emotion_scale:g} is not allowed. Use a number above 0, or null."
             )
+        if guidance_scale is None:
+            guidance_scale = backbone.default_guidance_scale
         scales = guidance_scale, guided_x0, emotion_scale
         similarity = similarity if reads else None
         self.answers = Answers(backbone, guide, steering, loss, similarity, *scales)
@@ -139,15 +142,17 @@ class Sampler(nn.Module):
         slots: int = 8,
         progress: Progress | None = None,
         step_end: StepEnd | None = None,
+        negative_prompts: Mapping[str, str] | None = None,
     ) -> Iterator[Result]:
         """Make the pictures of `jobs`, at most `slots` in flight, and yield each as it is done.
 
-        `progress` is counted on from where it stands; `step_end` is called after every step.
+        `progress` is counted on from where it stands; `step_end` is called after every step;
+        `negative_prompts` by job id take the place of the sampler's own.
 
         Raises:
             MuseError: out of memory.
         """
-        progress = progress or Progress()
+        progress, own = progress or Progress(), negative_prompts or {}
 
         def answer(asks: list[Ask]) -> list[Any]:
             replies = self.answers(asks)
@@ -155,30 +160,36 @@ class Sampler(nn.Module):
             progress.changed()
             return replies
 
-        rows = (PictureRow(self.setup, job, progress, step_end).run() for job in jobs)
+        def row(job: Job) -> Row[Result]:
+            negative = own.get(job.id, self.setup.negative_prompt)
+            setup = replace(self.setup, negative_prompt=negative)
+            return PictureRow(setup, job, progress, step_end).run()
+
         with memory_told():
-            for result in run(rows, answer, slots):
+            for result in run(map(row, jobs), answer, slots):
                 progress.rows += 1
                 progress.changed()
                 yield result
 
-    def remarks(self, prompts: Iterable[str]) -> list[str]:
+    def remarks(
+        self, prompts: Iterable[str], negative_prompts: Iterable[str] | None = None
+    ) -> list[str]:
         """What a person should know about how model and similarity read `prompts`, and the model
-        the negative prompt, or that it isn't used; a line each.
+        the negative ones (by default the sampler's own), or that they aren't used; a line each.
         """
         similarity, lines = self.answers.similarity, []
         for prompt in dict.fromkeys(prompts):
             lines += self.backbone.remarks(prompt)
             lines += similarity.remarks(prompt) if similarity is not None else []
-        negative = self.setup.negative_prompt
-        if negative and self.guides_prompt:
-            found = self.backbone.remarks(negative)
-            lines += [line.replace("Prompt", "Negative prompt", 1) for line in found]
-        elif negative:
-            lines.append(
-                f"Negative prompt {negative!r} does nothing at guidance_scale 1. Use another "
-                "guidance_scale, or leave it out."
-            )
+        for negative in dict.fromkeys(negative_prompts or [self.setup.negative_prompt]):
+            if negative and self.guides_prompt:
+                found = self.backbone.remarks(negative)
+                lines += [line.replace("Prompt", "Negative prompt", 1) for line in found]
+            elif negative:
+                lines.append(
+                    f"Negative prompt {negative!r} does nothing at guidance_scale 1. Use another "
+                    "guidance_scale, or leave it out."
+                )
         return lines
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,15 +11,30 @@ import torch
 
 from muse import MusePipeline
 from muse.backbones import GaussianMixture
-from muse.memory import OUT_OF_MEMORY
+from muse.memory import OUT_OF_MEMORY, is_out_of_memory
 from muse.types import MuseError
 from tests.toy import jobs, sampler
 
 ERRORS = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
     RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 18.00 GB, other allocations: 1 GB)."),
     MemoryError(),
 ]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_it_is_known_by_what_torch_says(error: Exception) -> None:
+    assert is_out_of_memory(error)
+    assert not is_out_of_memory(ValueError(str(error)))
+
+
+def test_what_the_smallest_preset_takes_is_what_its_head_says() -> None:
+    head = (Path(__file__).parent.parent / "configs/sd15.yaml").read_text().partition("model:")[0]
+    [memory] = re.findall(r"sd15.yaml with slots: 1 takes ([\d.]+) GiB", OUT_OF_MEMORY)
+    assert f", {memory} with 1 (slots)" in head
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, method: str, error: Exception) -> None:
@@ -28,7 +45,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, method: str, error: Exception) -> N
 
 
 @pytest.mark.parametrize("method", ["embed", "denoise", "decode"])
-@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("error", [ERRORS[0], ERRORS[1]])
 def test_a_sampler_tells_of_it(
     monkeypatch: pytest.MonkeyPatch, error: Exception, method: str
 ) -> None:
@@ -44,7 +61,12 @@ def test_a_sampler_tells_of_it(
 def test_a_pipeline_tells_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = MusePipeline(GaussianMixture())
     pipe.set_progress_bar_config(disable=True)
-    for method, does in (("to", lambda: pipe.to("cpu")), ("denoise", lambda: pipe("a park"))):
+    for method, does in (
+        ("to", lambda: pipe.to("cpu")),
+        ("_apply", lambda: pipe("a park")),  # what moves the parts that were put in
+        ("denoise", lambda: pipe("a park")),
+    ):
+        monkeypatch.undo()
         failing(monkeypatch, method, ERRORS[0])
         with pytest.raises(MuseError, match=r"Out of memory\. These need less"):
             does()

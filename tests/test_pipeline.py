@@ -21,7 +21,7 @@ import muse
 from muse import MusePipeline
 from muse.backbones import BayesGuide, GaussianMixture, PipelineBackbone, PlaceSimilarity
 from muse.cli import main
-from muse.guides import ConvNet
+from muse.guides import ClipSimilarity, ConvNet, GuideEnsemble
 from muse.losses import MultiEmotionLoss
 from muse.pipeline.inputs import noise_of
 from muse.registry import available
@@ -30,6 +30,7 @@ from muse.steering import TokenOptimization
 from muse.types import MuseError
 from muse.weights import locate
 from tests.tiny import FAMILIES
+from tests.toy import sampler
 
 ROOT = Path(__file__).parent.parent
 PROMPTS = ["a dog in a park", "a boat on a beach"]
@@ -89,16 +90,17 @@ STARTS: dict[str, Callable[[], dict[str, Any]]] = {
         ("a list of them", {"guidance_scale": 1.0}),
         ("latents", {"guidance_scale": 3.0, "height": 48, "width": 64}),
         ("torch's own generator", {"num_images_per_prompt": 2, "negative_prompt": "a cat"}),
+        ("latents", {"negative_prompt": ["a cat", "a house"], "height": 48, "width": 64}),
     ],
 )
 def test_plain_pictures_are_diffusers(
     mini: MusePipeline, diffusers_pipe: Any, start: str, options: dict[str, Any]
 ) -> None:
-    """With equal arguments; a negative prompt is one text for all."""
+    """With equal arguments; one negative prompt may serve for all."""
     torch.manual_seed(5)
     options = {"guidance_scale": 7.5, **options, "num_inference_steps": 4, "output_type": "pt"}
     found = mini(PROMPTS, **options, **STARTS[start]()).images
-    if "negative_prompt" in options:
+    if isinstance(options.get("negative_prompt"), str):
         options["negative_prompt"] = [options["negative_prompt"]] * 2
     torch.manual_seed(5)
     expected = diffusers_pipe(PROMPTS, **options, **STARTS[start]()).images
@@ -284,6 +286,27 @@ def test_mini_has_the_parts_of_the_preset(mini: MusePipeline) -> None:
     assert mini.loss.needs_similarity
 
 
+def test_only_the_parts_that_are_left_out_are_made(
+    mini: MusePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise AssertionError("it was given, or isn't used")
+
+    for part in (GuideEnsemble, ClipSimilarity, ClipThreshold):
+        monkeypatch.setattr(part, "__init__", fail)
+    own = ConvNet(width=8)
+    assert MusePipeline(mini.backbone, own, mini.similarity).guide is own
+
+
+def test_guidance_left_out_is_the_backbones_own_for_the_sampler_too() -> None:
+    class Distilled(GaussianMixture):
+        default_guidance_scale = 1.0
+
+    for backbone, scale in ((GaussianMixture(), 7.5), (Distilled(), 1.0)):
+        assert sampler(backbone=backbone).answers.guidance_scale == scale
+    assert sampler(backbone=Distilled(), guidance_scale=3.0).answers.guidance_scale == 3
+
+
 def test_pictures_come_in_many_forms(mini: MusePipeline) -> None:
     """Plain edits lead back to what they were given: at guidance 1 inversion is undone."""
     options: dict[str, Any] = {"num_inference_steps": 6, "output_type": "pt"}
@@ -319,9 +342,20 @@ def test_pictures_come_in_many_forms(mini: MusePipeline) -> None:
         ({"latents": torch.zeros(1, 2), "image": torch.zeros(3, 8, 8)}, "don't go together"),
         ({"image": torch.zeros(3, 8, 8)}, "GaussianMixture has points"),
         ({"output_type": "jpg"}, "output_type 'jpg' is not allowed. Use one of: pil"),
+        ({"latents": [1]}, "latents is a list. Give a tensor (1, 2)"),
+        ({"generator": 3}, "generator is a int. Give a torch.Generator"),
+        ({"generator": [3]}, "generator is a int. Give a torch.Generator"),
+        ({"negative_prompt": 3}, "negative_prompt 3 is no text"),
+        ({"negative_prompt": ["a park", None]}, "negative_prompt None is no text"),
+        ({"prompt": ["a park"] * 3, "negative_prompt": ["a fair"] * 2}, "2 negative_prompt(s) don"),
+        ({"negative_prompt": "a fair, a park"}, "Negative prompt 'a fair, a park' names 2"),
+        ({"guidance_scale": "7"}, "guidance_scale = '7' is not allowed. Use a number"),
         ({"num_images_per_prompt": 0}, "num_images_per_prompt = 0"),
         ({"slots": 0}, "slots = 0"),
-        ({"num_inference_steps": 0}, "steps = 0"),
+        ({"slots": "3"}, "slots = '3' is not allowed. Use a whole number"),
+        ({"height": 64.0}, "height = 64.0"),
+        ({"num_inference_steps": 0}, "num_inference_steps = 0"),
+        ({"num_inference_steps": 2.5}, "num_inference_steps = 2.5"),
         ({"eta": 0.5}, "option 'eta' is not allowed. Use one of: emotion_scale"),
         ({"steps": 3}, "option 'steps' is not allowed"),
         ({"callback_on_step_end_tensor_inputs": ["prompt_embeds"]}, "Use ['latents'] or []"),
@@ -381,6 +415,9 @@ def test_of_a_negative_prompt_it_is_told_once(mini: MusePipeline) -> None:
     with pytest.warns(UserWarning, match="^Negative prompt 'a dogg' does nothing at") as told:
         mini(PROMPTS, negative_prompt="a dogg", guidance_scale=1.0, **options)
     assert len(told) == 1
+    with pytest.warns(UserWarning, match="^Negative prompt 'a .*ogg': the model doesn't") as told:
+        mini(PROMPTS, negative_prompt=["a dogg", "a frogg"], **options)
+    assert len(told) == 2
 
 
 # --- moving ------------------------------------------------------------------------------------

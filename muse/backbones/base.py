@@ -29,7 +29,7 @@ class Backbone(nn.Module, ABC):
     has_points: bool = False
     """Whether what it makes are points (B, d), which `render` and `overview` draw."""
     default_guidance_scale: float = 7.5
-    """The scale of classifier-free guidance that `muse.MusePipeline` uses unless told otherwise."""
+    """The scale of classifier-free guidance that is used unless told otherwise."""
 
     @property
     @abstractmethod

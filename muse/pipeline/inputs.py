@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 import torch
@@ -82,12 +83,12 @@ def broadcast(**columns: Sequence[Any]) -> list[list[Any]]:
     return [list(column) * (rows // len(column)) for column in columns.values()]
 
 
-def prompts_of(prompt: str | Sequence[str]) -> list[str]:
+def prompts_of(prompt: str | Sequence[str], name: str = "prompt") -> list[str]:
     """One prompt, or several."""
     prompts: list[Any] = list(prompt) if isinstance(prompt, list | tuple) else [prompt]
     for one in prompts:
         if not isinstance(one, str):
-            raise MuseError(f"prompt {one!r} is no text. Give a text, or a list of them.")
+            raise MuseError(f"{name} {one!r} is no text. Give a text, or a list of them.")
     return prompts
 
 
@@ -106,6 +107,13 @@ def _target(emotion: object) -> dict[str, float] | None:
             "mapping, None, or a list of them."
         )
     return parse_target(emotion)
+
+
+def size_of(own: Size, height: int | None, width: int | None) -> Size:
+    """Height and width, the model's own where they aren't given."""
+    size = (own[0] if height is None else height, own[1] if width is None else width)
+    check_counts(height=size[0], width=size[1])
+    return size
 
 
 def pictures_of(image: ImageInput, size: Size) -> list[Tensor]:
@@ -146,6 +154,12 @@ def generators_of(generator: Generators, rows: int) -> list[torch.Generator] | t
     """A generator for each row, or one for all: torch's own where none is given."""
     if generator is None or isinstance(generator, torch.Generator):
         return generator or torch.default_generator
+    listed: list[Any] = list(generator) if isinstance(generator, list | tuple) else [generator]
+    for one in listed:
+        if not isinstance(one, torch.Generator):
+            raise MuseError(
+                f"generator is a {type(one).__name__}. Give a torch.Generator, or a list of them."
+            )
     if len(generator) != rows:
         raise MuseError(
             f"{len(generator)} generators for {rows} pictures. Give one for each, or one for all."
@@ -175,16 +189,24 @@ def noise_of(
     if latents is None:
         noise: Tensor = randn_tensor(shape, generators, device, torch.float32)
         return noise
+    if not isinstance(latents, Tensor):
+        raise MuseError(f"latents is a {type(latents).__name__}. Give a tensor {shape}.")
     if tuple(latents.shape) not in (shape, (1, *shape[1:])):
         raise MuseError(f"latents of shape {tuple(latents.shape)} are not allowed. Give {shape}.")
     return latents.expand(shape)
 
 
 def check_counts(**counts: int) -> None:
-    """Refuse counts below 1."""
+    """Refuse what is no whole number from 1 on."""
     for name, count in counts.items():
-        if count < 1:
-            raise MuseError(f"{name} = {count} is not allowed. Use 1 or more.")
+        if not isinstance(count, Integral) or count < 1:
+            raise MuseError(f"{name} = {count!r} is not allowed. Use a whole number, 1 or more.")
+
+
+def check_number(name: str, given: float | None) -> None:
+    """Refuse what is neither a number nor None."""
+    if given is not None and not isinstance(given, Real):
+        raise MuseError(f"{name} = {given!r} is not allowed. Use a number, or None.")
 
 
 def check_choice(name: str, given: str, allowed: Sequence[str]) -> None:

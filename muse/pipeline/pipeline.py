@@ -27,11 +27,13 @@ from muse.pipeline.inputs import (
     broadcast,
     check_choice,
     check_counts,
+    check_number,
     generators_of,
     noise_of,
     pictures_of,
     prompts_of,
     seeds_of,
+    size_of,
     targets_of,
 )
 from muse.pipeline.outputs import OUTPUT_TYPES, MusePipelineOutput, OutputType, images_of
@@ -84,11 +86,13 @@ class MusePipeline:
         timing: TimingPolicy | None = None,
         loss: EmotionLoss | None = None,
     ) -> None:
+        parts = zip(PARTS, (guide, similarity, steering, timing, loss), strict=True)
+        given = {name for name, part in parts if part is not None}
+        if similarity is not None:  # thresholds on another one mean nothing
+            given |= {"timing", "loss"}
         default: dict[str, Any] = {}
         if getattr(backbone, "pretrained", None) in PACKAGED:
-            default = preset("default.yaml", without={"backbone", "latents"})
-        if similarity is not None:  # thresholds on another one mean nothing
-            default = {name: default[name] for name in default if name not in ("timing", "loss")}
+            default = preset("default.yaml", without={"backbone", "latents", *given})
         edit = preset("edit.yaml")
         self.backbone = backbone
         self.guide: Guide | None = guide or default.pop("guide", None)
@@ -174,7 +178,7 @@ class MusePipeline:
         latents: Tensor | None = None,
         num_inference_steps: int = 50,
         guidance_scale: float | None = None,
-        negative_prompt: str | None = None,
+        negative_prompt: str | Sequence[str] | None = None,
         num_images_per_prompt: int = 1,
         height: int | None = None,
         width: int | None = None,
@@ -188,8 +192,9 @@ class MusePipeline:
     ) -> Any:
         """Make pictures, or edit them where an `image` is given.
 
-        Prompts, emotions and images may be lists; one of a kind serves for all pictures. Nothing
-        of a picture depends on its neighbours, but for what a shared `generator` draws.
+        Prompts, emotions, images and negative prompts may be lists; one of a kind serves for all
+        pictures. Nothing of a picture depends on its neighbours, but for what a shared `generator`
+        draws.
 
         Args:
             prompt: what a picture shows; of an edit, what its source shows.
@@ -203,7 +208,7 @@ class MusePipeline:
                 others that of the model's diffusers pipeline (7.5 for Stable Diffusion; 1, which is
                 none, for FLUX, whose distilled one is an option of its backbone), and 1 in edits,
                 where guidance acts on the emotion tokens alone (``emotion_scale``).
-            negative_prompt: for the unconditional branch, one for all.
+            negative_prompt: for the unconditional branch; None is the empty one.
             num_images_per_prompt: how many of each.
             height, width: in pixels; None takes the model's own.
             generator: draws x_T as diffusers does: one generator draws that of all pictures, of a
@@ -223,27 +228,30 @@ class MusePipeline:
             `MusePipelineOutput`.
 
         Raises:
-            MuseError: an option out of range, lists that don't go together, an emotion without a
-                guide, or a picture that failed.
+            MuseError: an option out of range or of another type, lists that don't go together, an
+                emotion without a guide, a picture that failed, or out of memory.
 
         Warns:
             UserWarning: words of a prompt that the model can't read; pictures never steered.
         """
         check_choice("output_type", output_type, OUTPUT_TYPES)
-        check_counts(num_images_per_prompt=num_images_per_prompt, slots=slots)
+        check_counts(num_inference_steps=num_inference_steps, slots=slots)
+        check_counts(num_images_per_prompt=num_images_per_prompt)
+        check_number("guidance_scale", guidance_scale)
+        size = size_of(self.backbone.size, height, width)
         for name in options:
             check_choice("option", name, sorted(set(signature(Sampler).parameters) - NAMED))
         if image is not None and latents is not None:
             raise MuseError("image and latents don't go together. Give one of them to start from.")
         if image is not None and not self.backbone.reads_pictures:
             raise MuseError(f"{type(self.backbone).__name__} has points. Leave the image out.")
-        size = (height or self.backbone.size[0], width or self.backbone.size[1])
         columns = broadcast(
             prompt=prompts_of(prompt),
             emotion=targets_of(emotion),
             image=[None] if image is None else pictures_of(image, size),
+            negative_prompt=prompts_of(negative_prompt or "", "negative_prompt"),
         )
-        prompts, targets, pictures = (
+        prompts, targets, pictures, negatives = (
             [entry for entry in column for _ in range(num_images_per_prompt)] for column in columns
         )
         generators = generators_of(generator, len(prompts))
@@ -252,8 +260,7 @@ class MusePipeline:
             shape = (len(prompts), *self.backbone.latent_shape(size))
             source = _GivenLatents(noise_of(latents, shape, generators, self.device))
             timing = self.timing or StepWindow(0.2)
-            scale = self.backbone.default_guidance_scale
-            options = {"guidance_scale": scale, "timing": timing, **self.options, **options}
+            options = {"timing": timing, **self.options, **options}
         else:
             source = _InvertedPictures(pictures, self.inversion.fixed_point)
             edit = {"timing": self.edit_timing, **self.options, **self.edit_options}
@@ -268,19 +275,19 @@ class MusePipeline:
                 "There is no guide to steer to an emotion. Give one, such as MusePipeline."
                 "from_pretrained(..., guide=EmoGen(...)), or emotion=None for the plain model."
             )
-        sampler = Sampler(
-            self.backbone,
-            latents=source,
-            steps=num_inference_steps,
-            negative_prompt=negative_prompt or "",
-            size=size,
-            **{**options, "guide": options["guide"] or _NoGuide()},
-        ).to(self.device)  # parts that were put in since the model was moved follow it
+        with memory_told():  # parts that were put in since the model was moved follow it
+            sampler = Sampler(
+                self.backbone,
+                latents=source,
+                steps=num_inference_steps,
+                size=size,
+                **{**options, "guide": options["guide"] or _NoGuide()},
+            ).to(self.device)
         seeds = seeds_of(generators, len(prompts))
         rows = zip(prompts, targets, seeds, strict=True)
         jobs = [Job(str(index), *row) for index, row in enumerate(rows)]
         step_end = StepEnds(self, callback_on_step_end, callback_on_step_end_tensor_inputs, sampler)
-        results = run(sampler, jobs, slots, step_end, self.show_progress)
+        results = run(sampler, jobs, negatives, slots, step_end, self.show_progress)
         made = MusePipelineOutput(
             images_of(self.backbone, results, step_end.latents, output_type),
             [result.trace for result in results],

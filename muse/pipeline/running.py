@@ -62,9 +62,15 @@ class StepEnds:
 
 
 def run(
-    sampler: Sampler, jobs: Sequence[Job], slots: int, step_end: StepEnds, visible: bool
+    sampler: Sampler,
+    jobs: Sequence[Job],
+    negative_prompts: Sequence[str],
+    slots: int,
+    step_end: StepEnds,
+    visible: bool,
 ) -> list[Result]:
-    """The results in the order of the jobs, whose ids are their places in it.
+    """The results in the order of the jobs, whose ids are their places in it, as are those of the
+    negative prompts.
 
     Raises:
         MuseError: a picture that failed.
@@ -72,11 +78,12 @@ def run(
     Warns:
         UserWarning: words of a prompt that the model can't read; pictures never steered.
     """
-    for line in sampler.remarks(job.prompt for job in jobs):
+    for line in sampler.remarks((job.prompt for job in jobs), negative_prompts):
         warnings.warn(line, stacklevel=3)
+    negatives = {job.id: negative for job, negative in zip(jobs, negative_prompts, strict=True)}
     results: dict[int, Result] = {}
     with RowProgress(len(jobs), len(sampler.setup.grid), visible) as progress:
-        for result in sampler.sample(jobs, slots, progress, step_end):
+        for result in sampler.sample(jobs, slots, progress, step_end, negatives):
             if result.failure is not None:
                 raise MuseError(f"{result.job.prompt!r} failed: {result.failure}")
             results[int(result.job.id)] = result
