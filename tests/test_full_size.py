@@ -4,6 +4,7 @@ the other counts what they need without memory of its own."""
 from __future__ import annotations
 
 import runpy
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,23 @@ def test_every_path_is_measured(
         f"{path}, batch {batch}" for path in ("KL", "small KL", "TAESD") for batch in (1, 2)
     ]
     assert all("ms an inner iteration" in line for line in lines)
+
+
+def test_a_paths_weights_are_gone_before_the_next_ones(script: Any) -> None:
+    """Else its peak would count them too."""
+    main = script("full_size")["main"]
+    load = main.__globals__["load_backbone"]
+    before: list[weakref.ref[Any]] = []
+
+    def watched(*names: Any, **options: Any) -> Any:
+        assert [backbone() for backbone in before] == [None] * len(before)
+        made = load(*names, **options)
+        before.append(weakref.ref(made))
+        return made
+
+    main.__globals__["load_backbone"] = watched
+    main("sd15", batches=[1], steps=2, start=1, iterations=1, tiny=True)
+    assert [backbone() for backbone in before] == [None] * 3
 
 
 def test_bytes_and_operations_are_counted(script: Any) -> None:
