@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -321,6 +322,34 @@ def test_prompts_are_remarked_on_once(
         assert line in told
 
 
+def test_where_a_preset_meets_another_model_it_is_told(
+    tmp_path: Path,
+    tiny: Path,
+    tiny_folder: Callable[[str], Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By both commands; not where a file of one's own says what the model is."""
+    folder = tiny_folder("sd")
+    note = "muse: note: The preset's settings were measured on muse-mini, not on this "
+    short = ["generate", "a b", "--steps", "2", "--out", str(tmp_path / "a.png")]
+    run = ["fit-free", "--data.prompts=[a b]", "--data.emotions=[awe]", "--model.steps=2"]
+    run += ["--model.plain=false", "--overwrite=true", "--output_dir", str(tmp_path / "run")]
+    run = [word.replace("--overwrite", "--model.overwrite") for word in run]
+    another = ["--model.backbone", "StableDiffusion", f"--model.backbone.pretrained={folder}"]
+    toy = ["--model.backbone", "GaussianMixture", "--model.guide", "BayesGuide"]
+    toy += ["--model.similarity", "PlaceSimilarity"]
+    for words, told in (
+        ([*short, *another], "StableDiffusion. Use those of --config configs/sd15.yaml."),
+        ([*run, *another], "StableDiffusion. Use those of --config configs/sd15.yaml."),
+        ([*run, *toy, "--data.prompts=[a park]"], "GaussianMixture. Use those of --config configs"),
+        ([*run, "--config", "paper", "--config", str(tiny / "tiny.yaml")], None),
+    ):
+        assert main(words) == 0
+        lines = capsys.readouterr().err.splitlines()
+        found = [line.removeprefix(note) for line in lines if line.startswith(note)]
+        assert [line[: len(told or "")] for line in found] == ([told] if told else [])
+
+
 def test_muse_mini_names_the_words_that_it_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -331,6 +360,7 @@ def test_muse_mini_names_the_words_that_it_lacks(
     assert main([*ask, "--steps", "2", "--max_iterations", "1", "--timing=Always"]) == 0
     told = capsys.readouterr()
     assert "the model doesn't know 'dogg' (nearest: dog" in told.err
+    assert "measured" not in told.err, "the preset is its own"
     assert told.out.startswith("dog.png: awe ")
     with Image.open("dog.png") as picture:
         assert picture.size == (64, 64)

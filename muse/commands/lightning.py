@@ -18,6 +18,7 @@ import muse.losses
 import muse.mini
 import muse.schedulers
 import muse.steering  # noqa: F401  (importing registers the components)
+from muse.commands.measured import not_measured
 from muse.data import Jobs
 from muse.presets import with_presets
 from muse.tasks import FitFree, MuseTrainer
@@ -50,12 +51,16 @@ class FitCLI(LightningCLI):
 
 
 class HandConfigOver(SaveConfigCallback):
-    """Gives the resolved config to the task, which writes it into the run's folder."""
+    """Gives the resolved config to the task, which writes it into the run's folder, and what there
+    is to say about the files that it comes from.
+    """
 
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """As YAML, every default spelled out."""
         assert isinstance(pl_module, FitFree)
         pl_module.config = self.parser.dump(self.config, skip_unset=False)
+        files = [str(path) for path in self.config.get("config") or []]
+        pl_module.notes = not_measured(files, pl_module.sampler.backbone)
 
 
 def fit_free(words: list[str]) -> int:

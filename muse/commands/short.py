@@ -18,6 +18,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
 from muse.backbones import Backbone
 from muse.commands.lightning import quiet
+from muse.commands.measured import not_measured
 from muse.data import Jobs, write_jobs
 from muse.emotions import strongest
 from muse.files import make_folder
@@ -52,6 +53,7 @@ class ShortForm:
     def __init__(self, name: str, about: str, preset: str) -> None:
         quiet()
         self.preset = preset
+        self.files: list[str] = []
         self.parser = ArgumentParser(prog=f"muse {name}", description=about, exit_on_error=False)
         add = self.parser.add_argument
         add("--seed", type=int, default=0, help="another number, another picture")
@@ -70,6 +72,7 @@ class ShortForm:
         found = with_presets([re.sub(r"^--model\.", "--", word) for word in words], self.preset)
         for i in range(1, len(found)):
             if found[i - 1] == "--config":
+                self.files.append(found[i])
                 found[i] = _model_of(found[i])
         return self.parser.parse_args(found)
 
@@ -92,6 +95,7 @@ class ShortForm:
             remark = source.remark(size)
             print(remark or f"{source.name} is of the model's size.")
         task.config = self.config_of(given)
+        task.notes = not_measured(self.files, task.sampler.backbone)
         task.plain = task.plain and job.target is not None
         task.folder = PictureFile(path, job, source, size)
         trainer = MuseTrainer(devices=1, **{name: given.trainer[name] for name in DEVICE_OPTIONS})

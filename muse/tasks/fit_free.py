@@ -59,6 +59,7 @@ class FitFree(L.LightningModule):
         self.plain = plain
         self.slots = slots
         self.config: str | None = None
+        self.notes: list[str] = []
         self.interrupted = False
         self.records: list[Record] = []
 
@@ -129,8 +130,10 @@ class FitFree(L.LightningModule):
         """Refuse prompts that the backbone can't encode (the negative one too; of the prompts as
         many as are kept for the run, a later one fails its jobs alone), jobs with a picture where
         none is read, jobs without one where one is, and files that are no pictures; pass on what
-        there is to remark about prompts and pictures.
+        there is to remark about settings, prompts and pictures.
         """
+        for line in self.notes:
+            self._note(line)
         latents, backbone = self.sampler.latents, self.sampler.backbone
         prompts, encoded = dict.fromkeys(job.prompt for job in jobs), self.sampler.prompts
         with self.trainer.precision_plugin.predict_step_context():  # as they are encoded in the run
