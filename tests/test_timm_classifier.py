@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from torch import Tensor
 
 from muse.digests import check_digests, write_digests
 from muse.emotions import EMOTIONS
-from muse.guides import TimmClassifier, save_classifier
+from muse.guides import TimmClassifier, TransformersClassifier, save_classifier
 from muse.types import MuseError
 from tests.test_emotions import ORDERS
 from tests.test_label_map import CLASSES, MAP
@@ -25,15 +27,37 @@ ROOT = Path(__file__).parents[1]
 SMALL = {"channels": [8, 8, 16, 16], "stem_width": 8}
 
 
-def small(size: int = 48, **options: object) -> TimmClassifier:
+OVERLAY: dict[str, Any] = {
+    "input_size": [3, 48, 48], "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25],
+}  # fmt: skip
+CROPS: dict[str, dict[str, Any]] = {
+    "timm's own": {},  # 0.875, of the shortest side
+    "centre": {"crop_pct": 0.8},
+    "squash": {"crop_pct": 0.9, "crop_mode": "squash"},
+    "whole": {"crop_pct": 1.0},
+}
+
+
+def small() -> TimmClassifier:
     """A residual network of a few thousand random weights, in eval mode."""
     torch.manual_seed(0)
-    overlay = {"input_size": [3, size, size], "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25]}
-    return TimmClassifier(
-        "resnet10t",
-        options={**SMALL, "pretrained_cfg_overlay": overlay},
-        **options,  # type: ignore[arg-type]
-    ).eval()
+    options = {**SMALL, "pretrained_cfg_overlay": OVERLAY}
+    return TimmClassifier("resnet10t", options=options).eval()
+
+
+def published(crop: dict[str, Any], file: Path) -> TimmClassifier:
+    """The same from weights that were trained elsewhere, to be evaluated with this crop."""
+    overlay = {**OVERLAY, **crop}
+    torch.save(timm.create_model("resnet10t", num_classes=8, **SMALL).state_dict(), file)
+    options = {**SMALL, "pretrained_cfg_overlay": overlay}
+    return TimmClassifier("resnet10t", str(file), options=options).eval()
+
+
+def evaluation(crop: dict[str, Any]) -> Any:
+    """The transform that timm itself evaluates it with."""
+    overlay = {**OVERLAY, **crop}
+    model = timm.create_model("resnet10t", pretrained_cfg_overlay=overlay, **SMALL)
+    return timm.data.create_transform(**timm.data.resolve_model_data_config(model))
 
 
 def smooth(height: int, width: int) -> Image.Image:
@@ -47,36 +71,89 @@ def tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
 
 
-@pytest.mark.parametrize(
-    ("shape", "tolerance"),
-    # At another size timm rounds to bytes after each of two passes: 2 x 0.5 / 255 / 0.2 = 0.02,
-    # and 5 % for Pillow's fixed-point arithmetic.
-    [((48, 48), 1e-3), ((96, 96), 0.021), ((64, 90), 0.021), ((30, 40), 0.021)],
-)
+@pytest.mark.parametrize("crop", CROPS)
+@pytest.mark.parametrize("shape", [(48, 48), (96, 96), (64, 90), (30, 40)])
 def test_pictures_are_brought_to_the_model_as_timm_does(
-    shape: tuple[int, int], tolerance: float
+    shape: tuple[int, int], crop: str, tmp_path: Path
 ) -> None:
-    guide = small()
-    config = timm.data.resolve_model_data_config(guide.model)
-    assert config["input_size"] == [3, 48, 48]
-    expected = timm.data.create_transform(**config | {"crop_pct": 1.0})(smooth(*shape))
-    found = guide.transform(tensor(smooth(*shape)))[0]
+    guide, transform = published(CROPS[crop], tmp_path / "a.pth"), evaluation(CROPS[crop])
+    image = smooth(*shape)
+    found = guide.transform(tensor(image))[0]
     assert found.shape == (3, 48, 48)
-    assert (found - expected).abs().max() < tolerance
     assert guide.size == 48
-    assert torch.equal(guide(tensor(smooth(*shape))), guide.model(found[None]))
+    assert torch.equal(guide(tensor(image)), guide.model(found[None]))
+    assert (found - transform(tensor(image))[0]).abs().max() <= 1e-3
+    # Pillow's picture is rounded to bytes after each of two passes: 2 x 0.5 / 255 / 0.2 = 0.02,
+    # and 5 % for its fixed-point arithmetic.
+    assert (found - transform(image)).abs().max() < 0.021
 
 
+@pytest.mark.parametrize(("side", "crop"), [(48, "whole"), (60, "centre"), (54, "timm's own")])
+def test_where_nothing_is_resized_they_are_as_timm_does_exactly(
+    side: int, crop: str, tmp_path: Path
+) -> None:
+    guide, image = published(CROPS[crop], tmp_path / "a.pth"), smooth(side, side)
+    expected = evaluation(CROPS[crop])(image)
+    assert (guide.transform(tensor(image))[0] - expected).abs().max() <= 1e-3
+
+
+@pytest.mark.parametrize("crop", [1.0, 0.8])
 @pytest.mark.parametrize("shape", [(96, 96), (120, 96), (30, 40)])
-def test_pictures_are_resized_as_pillow_resizes_floats(shape: tuple[int, int]) -> None:
+def test_pictures_are_resized_as_pillow_resizes_floats(
+    shape: tuple[int, int], crop: float, tmp_path: Path
+) -> None:
     """Without timm's rounding to bytes, the bar is 1e-3."""
     image = tensor(smooth(*shape))
-    height, width = (48 * side // min(shape) for side in shape)
-    top, left = (height - 48) // 2, (width - 48) // 2
+    height, width = (int(48 / crop) * side // min(shape) for side in shape)
+    top, left = round((height - 48) / 2), round((width - 48) / 2)
     resized = by_pillow(image, (height, width), Image.Resampling.BICUBIC)
     cropped = resized[..., top : top + 48, left : left + 48]
-    mean, std = torch.tensor([[0.4, 0.5, 0.6], [0.2, 0.3, 0.25]])[..., None, None]
-    assert (small().transform(image) - (cropped - mean) / std).abs().max() <= 1e-3
+    mean, std = torch.tensor([OVERLAY["mean"], OVERLAY["std"]])[..., None, None]
+    guide = small() if crop == 1 else published({"crop_pct": crop}, tmp_path / "a.pth")
+    assert (guide.transform(image) - (cropped - mean) / std).abs().max() <= 1e-3
+
+
+def test_transformers_reads_the_same_model_alike(tmp_path: Path) -> None:
+    guide = published(CROPS["centre"], tmp_path / "a.pth")
+    cfg = {**OVERLAY, "crop_pct": 0.8, "interpolation": "bicubic"}
+    config = {
+        "architecture": "resnet10t", "model_type": "timm_wrapper", "num_classes": 8,
+        "label_names": list(EMOTIONS), "model_args": SMALL, "pretrained_cfg": cfg,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    save_file(guide.model.state_dict(), tmp_path / "model.safetensors", {"format": "pt"})
+    other = TransformersClassifier(str(tmp_path)).eval()
+    image = tensor(smooth(60, 90))
+    torch.testing.assert_close(other.read(image), guide.read(image))
+
+
+def test_a_network_trained_here_reads_whole_pictures_and_a_published_one_its_crop(
+    tmp_path: Path,
+) -> None:
+    """Also once it was saved, and with other options."""
+    torch.save(timm.create_model("resnet10t", **SMALL).state_dict(), tmp_path / "timm.pth")
+    overlay = {**OVERLAY, "crop_pct": 0.8, "file": str(tmp_path / "timm.pth")}
+    options = {**SMALL, "pretrained_cfg_overlay": overlay}
+    tuned = TimmClassifier("resnet10t", pretrained=True, options=options).eval()
+    image, file = tensor(smooth(96, 96)), tmp_path / "a.safetensors"
+    save_classifier(tuned, tuned.labels, file)
+    for given in (None, {**SMALL, "pretrained_cfg_overlay": OVERLAY}):
+        again = TimmClassifier(checkpoint=str(file), options=given)
+        assert torch.equal(again.transform(image), tuned.transform(image))
+    made = small()
+    save_classifier(made, made.labels, file)
+    again = TimmClassifier(checkpoint=str(file))
+    assert torch.equal(again.transform(image), made.transform(image))
+    assert torch.equal(made.transform(image), evaluation(CROPS["whole"])(image))
+
+
+def test_muse_minis_reads_pictures_up_to_their_edges() -> None:
+    guide = TimmClassifier(checkpoint="muse-mini/guides/timm.safetensors")
+    config = timm.data.resolve_model_data_config(guide.model) | {"crop_pct": 1.0}
+    for side in (64, 80):
+        image = tensor(smooth(side, side))
+        expected = timm.data.create_transform(**config)(image)
+        assert torch.equal(guide.transform(image), expected)
 
 
 @pytest.mark.parametrize("shape", [(48, 48), (64, 64), (32, 40)])

@@ -16,13 +16,19 @@ from muse.guides.label_map import LabelMap, map_in
 from muse.types import MuseError
 from muse.weights import fill, labels_in, load_state
 
+WHOLE = {"crop_pct": 1.0, "crop_mode": "center"}
+"""The shortest side to the model's, then the centre: nothing is zoomed in."""
+
 
 class TimmClassifier(Guide):
     """Any timm model as an emotion classifier, by its name.
 
-    Pictures are brought to the model's own input size, mean and standard deviation by timm's own
-    transform (shortest side, then the centre), on tensors and so with gradients. Unlike timm's
-    evaluation it never zooms in (``crop_pct`` is 1): a guide must see the picture up to its edges.
+    Pictures are brought to the model by timm's own transform, on tensors and so with gradients.
+    Weights that were trained elsewhere (timm's, or a plain state dict) read them as timm evaluates
+    the model: its size, crop (``crop_pct``, ``crop_mode``), mean and standard deviation. A network
+    that starts from random weights has no crop to keep to and reads pictures up to their edges.
+    A saved guide says which; ``{"pretrained_cfg_overlay": {"crop_pct": 1.0}}`` in the options sets
+    another.
 
     Args:
         model: a name from ``timm.list_models()``, with or without a tag of weights
@@ -59,11 +65,21 @@ class TimmClassifier(Guide):
         classes = labels or labels_in(saved) or self.published_labels
         self.emotions = LabelMap(classes, label_map or map_in(saved), checkpoint or name)
         self.labels = self.emotions.labels
-        self.model = _create(name, pretrained and checkpoint is None, len(classes), options)
-        self.metadata = {"model": name, "options": json.dumps(options), **self.emotions.metadata}
+        # A checkpoint of muse names its model.
+        elsewhere = pretrained if checkpoint is None else "model" not in saved
+        crop = {} if elsewhere else WHOLE | json.loads(saved.get("crop", "{}"))
+        overlay = {**crop, **(options.get("pretrained_cfg_overlay") or {})}
+        own_options = {**options, "pretrained_cfg_overlay": overlay}
+        self.model = _create(name, pretrained and checkpoint is None, len(classes), own_options)
         config = resolve_model_data_config(self.model, options)
         self.size: int = config["input_size"][-1]
-        self.transform = create_transform(**config | {"crop_pct": 1.0, "crop_mode": "center"})
+        self.transform = create_transform(**config)
+        self.metadata = {
+            "model": name,
+            "options": json.dumps(options),
+            "crop": json.dumps({key: config[key] for key in WHOLE}),
+            **self.emotions.metadata,
+        }
         if checkpoint is not None:
             own = {key.removeprefix("model."): value for key, value in state.items()}
             fill(self.model, own, checkpoint)
