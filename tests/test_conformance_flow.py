@@ -2,64 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from diffusers import FluxPipeline, StableDiffusion3Pipeline
 from torch import Tensor
 
 from muse.asks import Predict
 from muse.backbones import Flux, PipelineBackbone, StableDiffusion3, load_backbone
 from muse.backbones.flow_match import flow_grid
 from muse.engine import run
-from muse.guides import ConvNet
-from muse.jobs import Job
-from muse.latents import DDIMInversion, GaussianNoise
-from muse.losses import MultiEmotionLoss
-from muse.sampler import Sampler
-from muse.schedulers import Never, TimeGrid
-from muse.steering import NoSteering
+from muse.latents import DDIMInversion
+from muse.schedulers import TimeGrid
 from muse.types import Cond, MuseError, Node
 from tests import tiny
+from tests.conformance import CONTEXT, GUIDANCE, SINGLE, Case, Pair, agree, differ, noise
 
 SIZE = (16, 24)
-STEPS = 6
-CONTEXT = 20
-"""Of T5; three of the prompts are longer than CLIP's, one longer than this."""
-GUIDANCE = 2.5
-"""That FLUX dev is told."""
-JOBS = [
-    Job(str(i), prompt, None, i)
-    for i, prompt in enumerate(["a dog", "two cats in a park", "sea", "a very long walk by night"])
-]
-PICTURE, LATENT = 1e-4, 1e-5
-"""The bars: largest difference of pictures on [0, 1], relative difference of final latents."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A tiny model as muse loads it and as diffusers does."""
-
-    backbone: PipelineBackbone
-    pipeline: Any
-
-    @property
-    def flux(self) -> bool:
-        return isinstance(self.backbone, Flux)
-
-
+WITHOUT_T5 = "sd3-without-t5"
 KINDS: dict[str, Callable[[Path], None]] = {
     "sd3": tiny.save_stable_diffusion_3,
     "sd3-dynamic": partial(tiny.save_stable_diffusion_3, dynamic=True),
-    "sd3-without-t5": tiny.save_stable_diffusion_3,
+    WITHOUT_T5: tiny.save_stable_diffusion_3,
     "flux-dev": tiny.save_flux,
     "flux-schnell": partial(tiny.save_flux, dev=False),
 }
+CASES = [
+    Case(scale=scale, negative=negative, size=SIZE)
+    for scale, negative in ((1.0, ""), (4.0, "ugly"), (4.0, ""))
+]
 
 
 @pytest.fixture(scope="module")
@@ -70,101 +45,20 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pair]:
 def load(kind: str, folder: Path) -> Pair:
     KINDS[kind](folder)
     options: dict[str, Any] = {"max_sequence_length": CONTEXT}
-    without: dict[str, Any] = {}
-    if kind == "sd3-without-t5":
-        options["t5"] = False
-        without = {"text_encoder_3": None, "tokenizer_3": None}
+    if kind == WITHOUT_T5:
+        options |= {"t5": False, "without": ("text_encoder_3", "tokenizer_3")}
     if kind.startswith("flux"):
         options["distilled_guidance"] = GUIDANCE
-    cls: Any = FluxPipeline if kind.startswith("flux") else StableDiffusion3Pipeline
-    pipeline = cls.from_pretrained(folder, low_cpu_mem_usage=False, **without)
-    pipeline.set_progress_bar_config(disable=True)
-    return Pair(load_backbone(str(folder), **options), pipeline)
-
-
-def noise(backbone: PipelineBackbone, jobs: Sequence[Job], size: tuple[int, int]) -> Tensor:
-    shape = backbone.latent_shape(size)
-    return torch.cat([torch.randn(1, *shape, generator=job.noise()) for job in jobs])
-
-
-def theirs(
-    pair: Pair, jobs: Sequence[Job], scale: float, negative: str, size: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
-    """The pipeline's own final latents, unpacked, and pictures."""
-    pipeline, seen = pair.pipeline, []
-    latents = noise(pair.backbone, jobs, size)
-    guidance: dict[str, Any] = {"guidance_scale": scale}
-    if pair.flux:
-        guidance = {"guidance_scale": GUIDANCE, "true_cfg_scale": scale}
-        latents = pipeline._pack_latents(latents, *latents.shape)
-
-    def keep(pipeline: Any, i: int, t: Tensor, values: dict[str, Tensor]) -> dict[str, Tensor]:
-        seen.append(values["latents"])
-        return {}
-
-    images = pipeline(
-        [job.prompt for job in jobs], negative_prompt=[negative] * len(jobs), latents=latents,
-        height=size[0], width=size[1], num_inference_steps=STEPS, output_type="pt",
-        max_sequence_length=CONTEXT, callback_on_step_end=keep, **guidance,
-    ).images  # fmt: skip
-    last = seen[-1]
-    if pair.flux:
-        last = pipeline._unpack_latents(last, *size, pipeline.vae_scale_factor)
-    return last, images
-
-
-def ours(
-    pair: Pair, jobs: Sequence[Job], scale: float, negative: str, size: tuple[int, int], slots: int
-) -> tuple[Tensor, Tensor]:
-    """The sampler's."""
-    sampler = Sampler(
-        pair.backbone,
-        ConvNet(width=8),
-        NoSteering(),
-        Never(),
-        MultiEmotionLoss(),
-        GaussianNoise(),
-        steps=STEPS,
-        guidance_scale=scale,
-        negative_prompt=negative,
-        size=size,
-    )
-    latents: dict[str, Tensor] = {}
-
-    def keep(job: Job, step: int, x: Tensor) -> Tensor:
-        latents[job.id] = x
-        return x
-
-    results = {r.job.id: r.image for r in sampler.sample(jobs, slots, step_end=keep)}
-    pictures: list[Any] = [results[job.id] for job in jobs]
-    return torch.cat([latents[job.id] for job in jobs]), torch.cat(pictures).clamp(0, 1)
-
-
-def differences(
-    pair: Pair, scale: float = 1.0, negative: str = "", size: tuple[int, int] = SIZE,
-    slots: int = 4,
-) -> tuple[float, float]:  # fmt: skip
-    """Largest difference of pictures, and relative difference of final latents."""
-    latent, image = theirs(pair, JOBS, scale, negative, size)
-    found, picture = ours(pair, JOBS, scale, negative, size, slots)
-    assert found.shape == latent.shape
-    assert image.std() > 0.01, "a picture of one colour compares nothing"
-    return (
-        (picture - image).abs().max().item(),
-        ((found - latent).norm() / latent.norm()).item(),
-    )
+    return Pair(folder, **options)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("scale", "negative"), [(1.0, ""), (4.0, "ugly"), (4.0, "")])
+@pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("slots", [4, 1])
 def test_plain_sampling_is_the_pipelines(
-    pairs: Callable[[str], Pair], kind: str, scale: float, negative: str, slots: int
+    pairs: Callable[[str], Pair], kind: str, case: Case, slots: int
 ) -> None:
-    picture, latent = differences(pairs(kind), scale, negative, slots=slots)
-    print("picture", picture, "latent", latent)
-    assert picture <= PICTURE
-    assert latent <= LATENT
+    assert agree(pairs(kind).ours(case, slots), pairs(kind).theirs(case))
 
 
 @pytest.mark.parametrize("kind", ["sd3-dynamic", "flux-dev"])
@@ -172,9 +66,8 @@ def test_plain_sampling_is_the_pipelines(
 def test_every_size_has_the_pipelines_shift(
     pairs: Callable[[str], Pair], kind: str, size: tuple[int, int]
 ) -> None:
-    picture, latent = differences(pairs(kind), size=size)
-    assert picture <= PICTURE
-    assert latent <= LATENT
+    case = Case(scale=1.0, size=size)
+    assert agree(pairs(kind).ours(case), pairs(kind).theirs(case))
 
 
 def set_config(key: str, value: float) -> Callable[[pytest.MonkeyPatch, Pair], None]:
@@ -230,10 +123,9 @@ def test_a_wrong_number_shows(
     pairs: Callable[[str], Pair], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind, make_wrong = WRONG[name]
+    wanted = pairs(kind).single
     make_wrong(monkeypatch, pairs(kind))
-    picture, latent = differences(pairs(kind))
-    print("picture", picture, "latent", latent)
-    assert picture > 3 * PICTURE
+    assert differ(pairs(kind).ours(SINGLE), wanted)
 
 
 @pytest.mark.parametrize("kind", ["sd3", "flux-dev"])
@@ -305,7 +197,7 @@ def test_text_encoders_stay_on_the_cpu(tiny_folder: Callable[[str], Path], name:
     }
     assert all(value.device.type == "meta" for value in found.values())
     assert there.text_device.type == "cpu"
-    x, node = noise(there, JOBS[:2], SIZE).to("meta"), there.time_grid(4, SIZE)[1]
+    x, node = noise(there, Case(prompts=2, size=SIZE)).to("meta"), there.time_grid(4, SIZE)[1]
     seen = there.denoise(x, Node.stack([node, node]), found)
     assert seen.x0.device.type == there.preview(seen.x0).device.type == "meta"
 
@@ -317,7 +209,7 @@ def test_half_precision_stays_inside(tiny_folder: Callable[[str], Path], name: s
     )
     full = load_backbone(str(tiny_folder(name)))
     grid, cond = full.time_grid(4, SIZE), full.embed(["a dog"], SIZE)
-    x = noise(full, JOBS[:1], SIZE)
+    x = noise(full, Case(prompts=1, size=SIZE))
     extra = 0.1 * torch.ones(1, 2, cond["tokens"].shape[-1])
     extra.requires_grad_()
     half = backbone.embed(["a dog"], SIZE)
