@@ -257,3 +257,27 @@ def test_a_guide_in_another_order_guides_the_same():
     found = make(sampler(steps=12, guide=_Wheel()), wanted)
     for name, result in make(sampler(steps=12), wanted).items():
         assert torch.equal(result.path, found[name].path)
+
+
+# --- ConvNet -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (96, 80), (40, 40)])
+def test_convnets_gradient_is_the_slope_of_what_it_says(shape):
+    torch.manual_seed(0)
+    guide = ConvNet(width=8).double().requires_grad_(False)
+    image = (3 * smooth(*shape).double() - 1).requires_grad_()
+    assert image.min() < 0
+    assert image.max() > 1
+
+    def told(picture):
+        return guide.read(picture).log_softmax(-1)[0, EMOTIONS.index("awe")]
+
+    [slope] = torch.autograd.grad(told(image), image)
+    assert (slope.abs().amax(1) > 0).float().mean() > 0.99
+    with torch.no_grad():
+        for seed in range(3):
+            way = torch.randn(image.shape, generator=torch.Generator().manual_seed(seed)).double()
+            # A small step: ReLUs have kinks.
+            rise = (told(image + 1e-8 * way) - told(image - 1e-8 * way)) / 2e-8
+            assert (slope * way).sum().item() == pytest.approx(rise.item(), rel=1e-4, abs=1e-6)
