@@ -29,32 +29,22 @@ from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
-    CLIPTokenizer,
     T5Config,
     T5EncoderModel,
     T5Tokenizer,
 )
 
-CONTEXT = 16
-"""Tokens that the tiny CLIP text encoders read."""
+from tests.tiny_guides import LETTERS, clip_tokenizer
+
 WIDTH, WIDER = 16, 24
 """Of the tiny text encoders, and of the second CLIP where there are two."""
-
-
-def clip_tokenizer() -> CLIPTokenizer:
-    """CLIP's tokenizer of letters: every letter is a token."""
-    words = [*ascii_lowercase, *(f"{letter}</w>" for letter in ascii_lowercase)]
-    words += ["<|startoftext|>", "<|endoftext|>"]
-    vocabulary = {word: i for i, word in enumerate(words)}
-    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=CONTEXT)
 
 
 def clip_text(projection: bool = False, width: int = WIDTH) -> Any:
     """CLIP's text encoder for `clip_tokenizer`, with a projection of the pooled output or not."""
     config = CLIPTextConfig(
-        vocab_size=54, hidden_size=width, intermediate_size=32, num_hidden_layers=2,
-        num_attention_heads=2, max_position_embeddings=CONTEXT, bos_token_id=52, eos_token_id=53,
-        pad_token_id=53, projection_dim=width,
+        hidden_size=width, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        projection_dim=width, **LETTERS,
     )  # fmt: skip
     return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config)
 

@@ -3,9 +3,9 @@ that the hub has."""
 
 from __future__ import annotations
 
-import string
 from collections.abc import Sequence
 from pathlib import Path
+from string import ascii_lowercase
 
 import torch
 from transformers import (
@@ -31,8 +31,16 @@ SMALL = {
     "num_attention_heads": 2,
 }
 """A transformer of a few thousand weights, in the words of transformers' configs."""
-
-
+CONTEXT = 16
+"""Tokens that the tiny CLIP text encoders read."""
+LETTERS = {
+    "vocab_size": 54,
+    "max_position_embeddings": CONTEXT,
+    "bos_token_id": 52,
+    "eos_token_id": 53,
+    "pad_token_id": 53,
+}
+"""What a CLIP text encoder's config says of `clip_tokenizer`."""
 SIDE = 32
 """The pictures' side that all of them read."""
 
@@ -40,28 +48,26 @@ SIDE = 32
 def tiny_clip(seed: int = 0, image_size: int = SIDE) -> CLIPModel:
     """A CLIP of a few thousand random weights."""
     torch.manual_seed(seed)
-    ends = {"bos_token_id": 62, "eos_token_id": 63, "pad_token_id": 0}
     config = CLIPConfig(
-        text_config={**SMALL, "vocab_size": 64, "max_position_embeddings": 16, **ends},
+        text_config={**SMALL, **LETTERS},
         vision_config={**SMALL, "image_size": image_size, "patch_size": 8},
         projection_dim=24,
     )
     return CLIPModel(config).eval()
 
 
-def clip_words() -> CLIPTokenizer:
-    """CLIP's tokenizer with a token for every letter, for `tiny_clip`."""
-    letters = [*string.ascii_lowercase, *(letter + "</w>" for letter in string.ascii_lowercase)]
-    rest = [f"<{i}>" for i in range(62 - len(letters))]
-    tokens = [*letters, *rest, "<|startoftext|>", "<|endoftext|>"]
-    vocab = {token: index for index, token in enumerate(tokens)}
-    return CLIPTokenizer(vocab=vocab, merges=[], model_max_length=16)
+def clip_tokenizer() -> CLIPTokenizer:
+    """CLIP's tokenizer of letters: every letter is a token."""
+    words = [*ascii_lowercase, *(f"{letter}</w>" for letter in ascii_lowercase)]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {word: i for i, word in enumerate(words)}
+    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=CONTEXT)
 
 
 def clip_folder(path: Path) -> str:
     """A CLIP of another size, mean and deviation than its family's."""
     tiny_clip().save_pretrained(path)
-    clip_words().save_pretrained(path)
+    clip_tokenizer().save_pretrained(path)
     CLIPImageProcessor(
         size={"shortest_edge": SIDE},
         crop_size={"height": SIDE, "width": SIDE},
@@ -90,7 +96,7 @@ def tiny_siglip() -> SiglipModel:
 def siglip_folder(path: Path) -> str:
     """A SigLIP, with SigLIP 2's tokenizer: no limit of its own, and letters in either case."""
     tiny_siglip().save_pretrained(path)
-    tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *string.ascii_lowercase]
+    tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *ascii_lowercase]
     Siglip2Tokenizer(vocab={token: i for i, token in enumerate(tokens)}).save_pretrained(path)
     SiglipImageProcessor(size={"height": SIDE, "width": SIDE}).save_pretrained(path)
     return str(path)
@@ -98,7 +104,7 @@ def siglip_folder(path: Path) -> str:
 
 def worded_clip() -> Clip:
     """A CLIP in memory with a tokenizer."""
-    return Clip(tiny_clip(), clip_words())
+    return Clip(tiny_clip(), clip_tokenizer())
 
 
 def classifier_folder(path: Path, classes: Sequence[str], seed: int = 0) -> str:
