@@ -49,7 +49,10 @@ GROUPS: dict[str, dict[str, str]] = {
     "keep": {"last": "--model.keep=last"},
     "guided_x0": {"false": "--model.guided_x0=false"},
     "latest_start": {s: f"{TIMING}latest_start={s}" for s in ("0", "0.24", "0.4")},
-    "look_ahead": {"4": f"{TIMING}look_ahead=4"},
+    "look_ahead": {
+        f"{n}, latest_start 0.6": f"{TIMING}latest_start=0.6 {TIMING}look_ahead={n}"
+        for n in ("0", "4")
+    },
     "content": {c: f"{LOSS}content={c}" for c in ("0", "1")},
     "content_floor": {s: f"{LOSS}content_floor={s}" for s in ("null", "64", "80")},
     "lambdas": {
