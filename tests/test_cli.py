@@ -153,7 +153,7 @@ def test_limit_takes_the_first_jobs(tmp_path: Path) -> None:
 def test_a_part_from_a_file_of_the_users_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "my_timing.py").write_text(
+    (tmp_path / "late_timing.py").write_text(
         "from muse.schedulers import TimingPolicy\n\n"
         "class Late(TimingPolicy):\n"
         '    """Steer at the end."""\n\n'
@@ -164,7 +164,7 @@ def test_a_part_from_a_file_of_the_users_own(
         "        return moment.step >= moment.steps - self.last, state\n"
     )
     monkeypatch.chdir(tmp_path)
-    words = ["--data.limit=1", "--model.timing=my_timing.Late", "--model.timing.last=2"]
+    words = ["--data.limit=1", "--model.timing=late_timing.Late", "--model.timing.last=2"]
     assert fit_free(tmp_path / "run", *words) == 0
     [record] = (tmp_path / "run" / "records").iterdir()
     assert json.loads(record.read_text())["start_step"] == 10
