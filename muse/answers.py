@@ -64,6 +64,11 @@ class Answers(nn.Module):
         self.emotion_scale = emotion_scale
         self.eval().requires_grad_(False)
 
+    @property
+    def guides_prompt(self) -> bool:
+        """Whether there is classifier-free guidance, and the negative prompt is read."""
+        return self.guidance_scale != 1
+
     def guided(
         self, prediction: Denoised, unconditional: Denoised | None, plain: Denoised | None = None
     ) -> Denoised:

@@ -87,7 +87,7 @@ class PictureRow:
         setup, backbone = self.setup, self.setup.answers.backbone
         cond = setup.embed(self.job.prompt, False)
         null: Cond | None = None
-        if setup.answers.guidance_scale != 1:
+        if setup.answers.guides_prompt:
             null = setup.embed(setup.negative_prompt, True)
         x = yield from setup.latents(self.job, backbone, setup.grid, cond, setup.size)
         path = [x]

@@ -134,7 +134,7 @@ class Sampler(nn.Module):
     @property
     def guides_prompt(self) -> bool:
         """Whether there is classifier-free guidance, and the negative prompt is read."""
-        return self.answers.guidance_scale != 1
+        return self.answers.guides_prompt
 
     def sample(
         self,

@@ -12,6 +12,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from muse.mini.data import SceneBatch
 from muse.mini.export import part_folder, plain_copy, save_part
+from muse.mini.muon import Muon
 from muse.mini.schedule import with_one_cycle
 
 TRAIN_STEPS = 1000
@@ -32,19 +33,17 @@ class LatentDiffusion(L.LightningModule):
         channels: width of the levels, from the latent's size down, each half as large as the one
             before; multiples of 32. Levels of at most 8x8 attend, to themselves and to the text.
         layers_per_block: residual and attention blocks per level.
-        learning_rate: peak of the one-cycle schedule (AdamW).
+        learning_rate: peak of the one-cycle schedule (Muon).
         drop_prompt: probability of the empty prompt.
-        go_on: start from the folder's own `unet/` (its widths), not from random weights.
     """
 
     def __init__(
         self,
         pipeline_dir: str,
-        channels: tuple[int, ...] = (64, 160, 160),
+        channels: tuple[int, ...] = (96, 160, 128),
         layers_per_block: int = 1,
-        learning_rate: float = 6e-4,
+        learning_rate: float = 4e-3,
         drop_prompt: float = 0.1,
-        go_on: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -65,13 +64,7 @@ class LatentDiffusion(L.LightningModule):
         )
         self.vae.eval().requires_grad_(False)
         self.text_encoder.eval().requires_grad_(False)
-        unet = (
-            UNet2DConditionModel.from_pretrained(
-                part_folder(pipeline_dir, "unet", "diffusion"), torch_dtype=torch.float32
-            )
-            if go_on
-            else self._new_unet(channels, layers_per_block)
-        )
+        unet = self._new_unet(channels, layers_per_block)
         self.unet = unet.to(memory_format=torch.channels_last)
         self.scheduler = DDIMScheduler(
             num_train_timesteps=TRAIN_STEPS,
@@ -160,10 +153,12 @@ class LatentDiffusion(L.LightningModule):
         self.log("val/loss", loss, prog_bar=True, batch_size=rows)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW, one cycle over the run."""
-        optimizer = torch.optim.AdamW(
-            self.unet.parameters(), self.learning_rate, betas=(0.9, 0.99), weight_decay=0.01
-        )
+        """Muon (Adam for the first and the last convolution), one cycle over the run."""
+        hidden, rest = [], []
+        for name, weight in self.unet.named_parameters():
+            matrix = weight.ndim > 1 and not name.startswith(("conv_in.", "conv_out."))
+            (hidden if matrix else rest).append(weight)
+        optimizer = Muon(hidden, rest, self.learning_rate)
         return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches, warmup=0.05)
 
     def on_fit_end(self) -> None:
