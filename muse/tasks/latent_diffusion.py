@@ -6,7 +6,7 @@ import lightning as L
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -154,7 +154,8 @@ class LatentDiffusion(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Muon (Adam for the first and the last convolution), one cycle over the run."""
-        hidden, rest = [], []
+        hidden: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
         for name, weight in self.unet.named_parameters():
             matrix = weight.ndim > 1 and not name.startswith(("conv_in.", "conv_out."))
             (hidden if matrix else rest).append(weight)
