@@ -155,8 +155,8 @@ def test_caption_shares():
     rng = np.random.default_rng(0)
     signs = ("in the rain", "with slime")
     said = [diffusion_caption(rng, "a dog in a park", "fear", signs) for _ in range(4000)]
-    assert 0.02 < np.mean(["fear" in caption for caption in said]) < 0.04
-    assert 0.17 < np.mean(["rain" in caption or "slime" in caption for caption in said]) < 0.23
+    assert 0.013 < np.mean(["fear" in caption for caption in said]) < 0.028
+    assert 0.10 < np.mean(["rain" in caption or "slime" in caption for caption in said]) < 0.14
     said = [contrastive_caption(rng, "a dog in a park", "fear", signs) for _ in range(4000)]
     assert 0.40 < np.mean([caption == "a dog in a park" for caption in said]) < 0.50
 
