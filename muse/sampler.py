@@ -131,11 +131,6 @@ class Sampler(nn.Module):
         """The diffusion model."""
         return self.answers.backbone
 
-    @property
-    def guides_prompt(self) -> bool:
-        """Whether there is classifier-free guidance, and the negative prompt is read."""
-        return self.answers.guides_prompt
-
     def sample(
         self,
         jobs: Iterable[Job],
@@ -182,7 +177,7 @@ class Sampler(nn.Module):
             lines += self.backbone.remarks(prompt)
             lines += similarity.remarks(prompt) if similarity is not None else []
         for negative in dict.fromkeys(negative_prompts or [self.setup.negative_prompt]):
-            if negative and self.guides_prompt:
+            if negative and self.answers.guides_prompt:
                 found = self.backbone.remarks(negative)
                 lines += [line.replace("Prompt", "Negative prompt", 1) for line in found]
             elif negative:

@@ -150,7 +150,7 @@ def test_muon_solves_a_least_squares_problem():
     inputs = torch.randn(256, 12, generator=generator)
     wanted = torch.randn(5, 12, generator=generator)
     layer = torch.nn.Linear(12, 5)
-    optimizer = Muon([layer.weight], [layer.bias], lr=0.05)
+    optimizer = Muon(layer.named_parameters(), lr=0.05)
     for step in range(300):
         optimizer.param_groups[0]["lr"] = optimizer.param_groups[1]["lr"] = 0.05 * (1 - step / 300)
         loss = (layer(inputs) - inputs @ wanted.T).square().mean()

@@ -1,6 +1,6 @@
 """Muon: momentum whose matrices are orthogonalised, for training in few steps."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -28,9 +28,10 @@ class Muon(torch.optim.Optimizer):
     by 0.2 sqrt(max(rows, columns)) so that its size matches Adam's (Liu et al. 2025).
 
     Args:
-        matrices: parameters with at least two axes.
-        others: biases, norms, embeddings, ...
+        named: parameters by name, as `Module.named_parameters` gives them.
         lr: learning rate of both, in Adam's terms.
+        adam: a parameter whose name has one of these in it is Adam's, as is every one of less than
+            two axes.
         momentum: of the matrices.
         betas: Adam's.
         weight_decay: decoupled, of the matrices.
@@ -38,17 +39,20 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        matrices: Iterable[nn.Parameter],
-        others: Iterable[nn.Parameter],
+        named: Iterable[tuple[str, nn.Parameter]],
         lr: float,
+        adam: Sequence[str] = (),
         momentum: float = 0.9,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
     ) -> None:
         groups: list[dict[str, Any]] = [
-            {"params": list(matrices), "orthogonal": True, "weight_decay": weight_decay},
-            {"params": list(others), "orthogonal": False, "weight_decay": 0.0},
+            {"params": [], "orthogonal": True, "weight_decay": weight_decay},
+            {"params": [], "orthogonal": False, "weight_decay": 0.0},
         ]
+        for name, weight in named:
+            orthogonal = weight.ndim > 1 and not any(part in name for part in adam)
+            groups[0 if orthogonal else 1]["params"].append(weight)
         defaults = {"lr": lr, "momentum": momentum, "betas": betas}
         super().__init__([group for group in groups if group["params"]], defaults)
 

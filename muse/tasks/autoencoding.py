@@ -94,12 +94,7 @@ class AutoEncoding(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Muon, one cycle over the run."""
-        weights = list(self.vae.parameters())
-        optimizer = Muon(
-            [weight for weight in weights if weight.ndim > 1],
-            [weight for weight in weights if weight.ndim == 1],
-            self.learning_rate,
-        )
+        optimizer = Muon(self.vae.named_parameters(), self.learning_rate)
         return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches)
 
     def on_fit_end(self) -> None:

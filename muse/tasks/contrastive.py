@@ -102,13 +102,8 @@ class Contrastive(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Muon, one cycle over the run; embeddings by Adam."""
-        named = list(self.clip.named_parameters())
-        optimizer = Muon(
-            [p for name, p in named if p.ndim > 1 and "embedding" not in name],
-            [p for name, p in named if p.ndim <= 1 or "embedding" in name],
-            self.learning_rate,
-            weight_decay=0.05,
-        )
+        weights = self.clip.named_parameters()
+        optimizer = Muon(weights, self.learning_rate, adam=("embedding",), weight_decay=0.05)
         return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches)
 
     def on_fit_end(self) -> None:

@@ -140,7 +140,7 @@ class FitFree(L.LightningModule):
             for count, prompt in enumerate(prompts):
                 if count < encoded.room:
                     encoded(prompt)
-            if self.sampler.guides_prompt:
+            if self.sampler.answers.guides_prompt:
                 encoded(self.sampler.setup.negative_prompt, negative=True)
         for line in self.sampler.remarks(prompts):
             self._note(line)

@@ -6,7 +6,7 @@ import lightning as L
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -154,12 +154,8 @@ class LatentDiffusion(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Muon (Adam for the first and the last convolution), one cycle over the run."""
-        hidden: list[nn.Parameter] = []
-        rest: list[nn.Parameter] = []
-        for name, weight in self.unet.named_parameters():
-            matrix = weight.ndim > 1 and not name.startswith(("conv_in.", "conv_out."))
-            (hidden if matrix else rest).append(weight)
-        optimizer = Muon(hidden, rest, self.learning_rate)
+        ends = "conv_in.", "conv_out."
+        optimizer = Muon(self.unet.named_parameters(), self.learning_rate, adam=ends)
         return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches, warmup=0.05)
 
     def on_fit_end(self) -> None:
