@@ -18,6 +18,7 @@ from muse.emotions import EMOTIONS
 from muse.guides import ConvNet, EmoGen, Guide, SimEmo, TimmClassifier
 from muse.mini import FI_LIKE, HELD_OUT, MAIN, PLACES, THINGS, content_caption, render
 from muse.mini.content import ContentClassifier
+from muse.mini.reconstruction import fine_contrast
 from muse.mini.scenes import Scene
 
 FIRST_SEED = 20_000_000
@@ -63,12 +64,13 @@ def pixels(scenes: list[Scene]) -> Tensor:
 
 
 def autoencoder(scenes: list[Scene]) -> None:
-    """Mean absolute error and PSNR of encoding and decoding."""
+    """Mean absolute error and PSNR of encoding and decoding, and what is kept of the contrast."""
     backbone, image = StableDiffusion("muse-mini"), pixels(scenes)
     again = backbone.decode(backbone.encode(image)).clamp(0, 1)
     each = peak_signal_noise_ratio(again, image, 1.0, reduction="none", dim=(1, 2, 3))
     error = (again - image).abs().mean()
-    print(f"autoencoder: mean absolute error {error:.4f} of the range, PSNR {each.mean():.1f} dB")
+    print(f"autoencoder: mean absolute error {error:.4f} of the range, PSNR {each.mean():.1f} dB,")
+    print(f"    {fine_contrast(again) / fine_contrast(image):.1%} of the finest contrast")
 
 
 def clip(name: str, scenes: list[Scene]) -> None:

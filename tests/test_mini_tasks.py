@@ -1,11 +1,12 @@
 """The recipes: two tiny steps of each task, what they export, and the pipeline that ships."""
 
+import shutil
 from pathlib import Path
 
 import lightning as L
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 from transformers import CLIPModel, CLIPTokenizer
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
@@ -18,6 +19,7 @@ from muse.mini.muon import Muon
 from muse.mini.scenes import render
 from muse.tasks.autoencoding import AutoEncoding
 from muse.tasks.contrastive import Contrastive
+from muse.tasks.decoder_tuning import DecoderTuning
 from muse.tasks.emotion_classification import EmotionClassification
 from muse.tasks.latent_diffusion import LatentDiffusion
 from muse.types import MuseError
@@ -138,6 +140,40 @@ def test_language_term_needs_a_trained_tower(folder, tmp_path):
     tuned = SimEmo(clip=str(folder / "clip"), checkpoint=output)
     image = torch.rand(2, 3, 64, 64)
     assert torch.allclose(tuned.read(image), guide.read(image), atol=2e-2)
+
+
+def test_tuning_the_decoder_keeps_the_encoder(folder, tmp_path):
+    shutil.copytree(folder / "vae", tmp_path / "vae")
+    before = AutoencoderKL.from_pretrained(tmp_path / "vae")
+    fit(DecoderTuning(str(tmp_path)))
+    after = AutoencoderKL.from_pretrained(tmp_path / "vae")
+    assert after.config.scaling_factor == before.config.scaling_factor
+    new = after.state_dict()
+    changed = {
+        key for key, value in before.state_dict().items() if not torch.equal(value, new[key])
+    }
+    assert "decoder.conv_in.weight" in changed
+    assert all(key.startswith("decoder.") for key in changed)
+
+
+def test_the_discriminators_scale_does_not_move_the_decoder_nor_the_decoder_it(folder):
+    data = SceneData(count=4, val_count=1, batch_size=4)
+    data.setup()
+    batch = next(iter(data.train_dataloader()))
+
+    def slopes(scale: float, weight: float) -> tuple[torch.Tensor, torch.Tensor]:
+        torch.manual_seed(0)
+        task = DecoderTuning(str(folder), adversarial_weight=weight)
+        with torch.no_grad():
+            for parameter in task.discriminator[-1].parameters():
+                parameter.mul_(scale)
+        task.training_step(batch).backward()
+        return task.vae.decoder.conv_in.weight.grad, task.discriminator[0].weight.grad
+
+    decoder, discriminator = slopes(1.0, 0.4)
+    assert torch.allclose(slopes(0.01, 0.4)[0], decoder, rtol=1e-2, atol=1e-2 * decoder.abs().max())
+    assert torch.equal(slopes(1.0, 0.0)[1], discriminator)
+    assert not torch.allclose(slopes(1.0, 0.0)[0], decoder, rtol=0.1)
 
 
 def test_diffusion_says_what_is_missing(tmp_path):

@@ -3,6 +3,7 @@
 from muse.tasks.autoencoding import AutoEncoding
 from muse.tasks.content_classification import ContentClassification
 from muse.tasks.contrastive import Contrastive
+from muse.tasks.decoder_tuning import DecoderTuning
 from muse.tasks.emotion_classification import EmotionClassification
 from muse.tasks.fit_free import FitFree
 from muse.tasks.latent_diffusion import LatentDiffusion
@@ -12,6 +13,7 @@ __all__ = [
     "AutoEncoding",
     "ContentClassification",
     "Contrastive",
+    "DecoderTuning",
     "EmotionClassification",
     "FitFree",
     "LatentDiffusion",

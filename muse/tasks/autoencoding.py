@@ -7,11 +7,11 @@ import torch
 from diffusers import AutoencoderKL
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.nn import functional as F
 
 from muse.mini.data import SceneBatch
 from muse.mini.export import save_part
 from muse.mini.muon import Muon
+from muse.mini.reconstruction import reconstruction_loss
 from muse.mini.schedule import with_one_cycle
 
 
@@ -19,8 +19,8 @@ class AutoEncoding(L.LightningModule):
     r"""Trains a small `AutoencoderKL` of 64x64 pictures, and exports it as `vae/`.
 
     :math:`L = |y - x|_1 + w_e |\nabla y - \nabla x|_1 + w_k KL(q(z|x) \| N(0, I))`, each a mean
-    over its elements; the gradient term (finite differences at full and half size) keeps edges
-    crisp. On export `scaling_factor` is 1 / std of the training latents seen last.
+    over its elements (`muse.mini.reconstruction`). On export `scaling_factor` is 1 / std of the
+    training latents seen last.
 
     Args:
         pipeline_dir: the pipeline's folder.
@@ -75,11 +75,9 @@ class AutoEncoding(L.LightningModule):
         y = self.vae.decode(latent).sample
         variance = posterior.var.float()
         kl = 0.5 * (posterior.mean.float() ** 2 + variance - 1.0 - variance.log()).mean()
-        error = (y.float() - x).abs()
-        weight = 1.0 + self.thing_weight * _inside(batch["box"], x.shape[-1])
-        seen = (weight * error).mean() / weight.mean()
-        edge = _edge_loss(y, x) + _edge_loss(F.avg_pool2d(y, 2), F.avg_pool2d(x, 2))
-        return seen + self.edge_weight * edge + self.kl_weight * kl, error.mean()
+        weights = self.edge_weight, self.thing_weight
+        reconstruction = reconstruction_loss(y, x, batch["box"], *weights)
+        return reconstruction + self.kl_weight * kl, (y.float() - x).abs().mean()
 
     def training_step(self, batch: SceneBatch) -> Tensor:
         """The loss of one batch."""
@@ -102,18 +100,3 @@ class AutoEncoding(L.LightningModule):
         if self.trainer.is_global_zero:
             self.vae.register_to_config(scaling_factor=float(1.0 / self.latent_std))
             save_part(self.vae, self.pipeline_dir / "vae")
-
-
-def _inside(box: Tensor, side: int) -> Tensor:
-    """1 inside boxes (B, 4), 0 outside: (B, 1, side, side)."""
-    at = (torch.arange(side, device=box.device) + 0.5) / side
-    left, top, right, bottom = (edge[:, None] for edge in box.unbind(-1))
-    columns, rows = (left < at) & (at < right), (top < at) & (at < bottom)
-    return (rows[:, None, :, None] & columns[:, None, None, :]).float()
-
-
-def _edge_loss(y: Tensor, x: Tensor) -> Tensor:
-    y, x = y.float(), x.float()
-    rows = F.l1_loss(y[..., 1:, :] - y[..., :-1, :], x[..., 1:, :] - x[..., :-1, :])
-    columns = F.l1_loss(y[..., 1:] - y[..., :-1], x[..., 1:] - x[..., :-1])
-    return 0.5 * (rows + columns)

@@ -1,0 +1,120 @@
+"""Learning to paint crisply what latents leave open."""
+
+import lightning as L
+import torch
+from diffusers import AutoencoderKL
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from muse.mini.data import SceneBatch
+from muse.mini.export import part_folder, save_part
+from muse.mini.muon import Muon
+from muse.mini.reconstruction import fine_contrast, reconstruction_loss
+from muse.mini.schedule import with_one_cycle
+
+
+class DecoderTuning(L.LightningModule):
+    r"""Trains on the decoder of `vae/`, against a discriminator, and exports `vae/` again.
+
+    A mean error alone makes a decoder blur what a latent leaves open. The decoder's loss is the
+    autoencoder's (`muse.mini.reconstruction`) and :math:`-\lambda D(y)`, the discriminator's the
+    hinge loss :math:`\max(0, 1 - D(x)) + \max(0, 1 + D(y))` (Lim and Ye 2017), read from patches
+    (Isola et al. 2017). As in Esser et al. 2021, :math:`\lambda` makes the gradients of both terms
+    at the decoder's last layer alike, times a weight. Latents get a little noise, for those that a
+    diffusion model draws are never exact.
+
+    The encoder stays as it is, bit for bit: what learned from its latents need not learn anew.
+
+    Args:
+        pipeline_dir: the pipeline's folder, with `vae/` in it.
+        learning_rate: peak of the one-cycle schedule, of the decoder (Muon) and the
+            discriminator (Adam, which teaches it faster).
+        adversarial_weight: of the discriminator's part in the decoder's gradient.
+        latent_noise: the largest standard deviation of the noise, in that of the latents.
+        edge_weight, thing_weight: of the reconstruction loss.
+    """
+
+    def __init__(
+        self,
+        pipeline_dir: str,
+        learning_rate: float = 1e-3,
+        adversarial_weight: float = 0.4,
+        latent_noise: float = 0.15,
+        edge_weight: float = 0.5,
+        thing_weight: float = 2.0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.folder = part_folder(pipeline_dir, "vae", "autoencoder")
+        self.learning_rate = learning_rate
+        self.adversarial_weight, self.latent_noise = adversarial_weight, latent_noise
+        self.weights = edge_weight, thing_weight
+        vae = AutoencoderKL.from_pretrained(self.folder, torch_dtype=torch.float32)
+        self.vae = vae.to(memory_format=torch.channels_last).train().requires_grad_(False)
+        self.vae.decoder.requires_grad_(True)
+        self.discriminator = discriminator().to(memory_format=torch.channels_last)
+
+    def _encode(self, batch: SceneBatch) -> tuple[Tensor, Tensor]:
+        """Pictures in [-1, 1], and the means of their latents."""
+        x = (2.0 * batch["image"] - 1.0).to(memory_format=torch.channels_last)
+        with torch.no_grad():
+            return x, self.vae.encode(x).latent_dist.mode()
+
+    def training_step(self, batch: SceneBatch) -> Tensor:
+        """The losses of decoder and discriminator; neither's gradient reaches the other."""
+        x, latent = self._encode(batch)
+        spread = self.latent_noise / self.vae.config.scaling_factor
+        spread *= torch.rand(len(x), 1, 1, 1, device=self.device)
+        y = self.vae.decode(latent + spread * torch.randn_like(latent)).sample
+        reconstruction = reconstruction_loss(y, x, batch["box"], *self.weights)
+        self.discriminator.requires_grad_(False)
+        adversarial = -self.discriminator(y).mean()
+        self.discriminator.requires_grad_(True)
+        balance = self._slope(reconstruction) / (self._slope(adversarial) + 1e-6)
+        real, made = self.discriminator(x), self.discriminator(y.detach())
+        hinge = F.relu(1.0 - real).mean() + F.relu(1.0 + made).mean()
+        self.log_dict({"train/loss": reconstruction, "train/discriminator": hinge}, prog_bar=True)
+        return reconstruction + self.adversarial_weight * balance * adversarial + hinge
+
+    def _slope(self, loss: Tensor) -> Tensor:
+        """The norm of the loss's gradient at the decoder's last layer."""
+        [slope] = torch.autograd.grad(loss, self.vae.decoder.conv_out.weight, retain_graph=True)
+        return slope.norm()
+
+    def validation_step(self, batch: SceneBatch) -> None:
+        """Logs `val/l1`, as the autoencoder's task does, and `val/contrast`, the share of the
+        pictures' finest contrast that is kept.
+        """
+        x, latent = self._encode(batch)
+        y = self.vae.decode(latent).sample
+        found = {
+            "val/l1": (y - x).abs().mean(),
+            "val/contrast": fine_contrast(y) / fine_contrast(x),
+        }
+        self.log_dict(found, prog_bar=True, batch_size=len(x))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Muon, Adam for the discriminator, one cycle over the run."""
+        learning = [(n, weight) for n, weight in self.named_parameters() if weight.requires_grad]
+        optimizer = Muon(learning, self.learning_rate, adam=("discriminator.",), betas=(0.5, 0.9))
+        return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches)
+
+    def on_fit_end(self) -> None:
+        """Exports `vae/`."""
+        if self.trainer.is_global_zero:
+            save_part(self.vae, self.folder)
+
+
+def discriminator(channels: int = 48) -> nn.Sequential:
+    """Scores pictures (B, 3, H, W) by patches, (B, 1, H/4, W/4): high where they look true."""
+    layers: list[nn.Module] = [nn.Conv2d(3, channels, 3, 1, 1), nn.LeakyReLU(0.2)]
+    width = channels
+    for out, kernel, stride in ((channels, 4, 2), (2 * channels, 4, 2), (2 * channels, 3, 1)):
+        layers += [
+            nn.Conv2d(width, out, kernel, stride, 1),
+            nn.GroupNorm(8, out),
+            nn.LeakyReLU(0.2),
+        ]
+        width = out
+    return nn.Sequential(*layers, nn.Conv2d(width, 1, 3, 1, 1))
