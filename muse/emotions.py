@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Literal
 
 import torch
@@ -63,6 +64,7 @@ def distance(first: str, second: str) -> int:
     return min(apart, len(WHEEL) - apart)
 
 
+@cache  # every inner iteration of every row asks
 def neighbours(emotion: str, rule: SimilarRule = "ring") -> tuple[str, ...]:
     """The similar emotions of one emotion: its neighbours on the wheel.
 
