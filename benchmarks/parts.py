@@ -27,7 +27,7 @@ FIRST_SEED = 20_000_000
 
 @torch.no_grad()
 def main(count: int = 1000) -> None:
-    """Print a line for each part.
+    """Print what is measured of each part.
 
     Args:
         count: scenes of each world.

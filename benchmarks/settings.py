@@ -2,13 +2,15 @@
 
     python benchmarks/settings.py [--groups [tokens,lr]] [--emotions 2]
 
-Every variant is the preset `default` with one or two options changed, a run of muse fit-free in
-a folder of its own; a run that is there already is not made again. The tables go to
+Every variant is the preset `default` with a few options changed, a run of muse fit-free in
+a folder of its own; a run that is there already, of the
+same preset and weights, is not made again. The tables go to
 ``settings.md``.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import time
@@ -18,6 +20,7 @@ from typing import Any
 
 from jsonargparse import auto_cli
 
+import muse
 from muse.cli import main
 from muse.emotions import WHEEL
 from muse.jobs import derive_seed
@@ -111,19 +114,27 @@ def row(folder: Path, jobs: Path, words: Sequence[str]) -> str:
     """One variant's figures: shares of pictures, of plain's CLIP score, seconds a picture with
     what its plain twin took.
     """
-    file = folder / "evaluation" / "evaluation.json"
-    if not file.is_file():
+    file, note = folder / "evaluation" / "evaluation.json", folder / "made.json"
+    of = [*words, _digest()]
+    if not file.is_file() or not note.is_file() or json.loads(note.read_text())["of"] != of:
         start = ["fit-free", "--config", "default", "--data.jobs", str(jobs)]
         begun = time.perf_counter()
         code = main([*start, "--output_dir", str(folder), "--model.overwrite", "true", *words])
-        seconds = time.perf_counter() - begun
+        seconds = (time.perf_counter() - begun) / len(read_records(folder))
         code = code or main(["evaluate", str(folder)])
         if code:
             raise SystemExit(code)
-        (folder / "seconds.json").write_text(json.dumps(seconds / len(read_records(folder))))
+        note.write_text(json.dumps({"of": of, "seconds": seconds}))
     overall = {part["name"]: part["overall"] for part in json.loads(file.read_text())["metrics"]}
     shares = [f"{overall[name][part]['mean']:.1%}" for name, part in COLUMNS.items()]
     return f"{' | '.join(shares)} | {json.loads((folder / 'seconds.json').read_text()):.1f}"
+
+
+def _digest() -> str:
+    """Of what all runs share: the preset, and muse-mini's weights."""
+    package = Path(muse.__file__).parent
+    shared = package / "presets" / "default.yaml", package / "mini" / "pipeline" / "digests.json"
+    return hashlib.sha256(b"".join(path.read_bytes() for path in shared)).hexdigest()
 
 
 if __name__ == "__main__":

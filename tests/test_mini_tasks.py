@@ -16,6 +16,7 @@ from muse.guides import ConvNet, EmoGen, SimEmo
 from muse.mini import SceneData
 from muse.mini.data import VALIDATION_OFFSET
 from muse.mini.muon import Muon
+from muse.mini.reconstruction import fine_contrast
 from muse.mini.scenes import render
 from muse.tasks.autoencoding import AutoEncoding
 from muse.tasks.contrastive import Contrastive
@@ -156,24 +157,37 @@ def test_tuning_the_decoder_keeps_the_encoder(folder, tmp_path):
     assert all(key.startswith("decoder.") for key in changed)
 
 
-def test_the_discriminators_scale_does_not_move_the_decoder_nor_the_decoder_it(folder):
+def test_the_discriminators_part_has_its_share_of_the_gradient_and_pleases_it(folder):
+    torch.manual_seed(0)
     data = SceneData(count=4, val_count=1, batch_size=4)
     data.setup()
     batch = next(iter(data.train_dataloader()))
 
-    def slopes(scale: float, weight: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def slopes(scale: float, weight: float) -> tuple[DecoderTuning, torch.Tensor, torch.Tensor]:
         torch.manual_seed(0)
-        task = DecoderTuning(str(folder), adversarial_weight=weight)
+        task = DecoderTuning(str(folder), adversarial_weight=weight, latent_noise=0.0)
         with torch.no_grad():
             for parameter in task.discriminator[-1].parameters():
                 parameter.mul_(scale)
         task.training_step(batch).backward()
-        return task.vae.decoder.conv_in.weight.grad, task.discriminator[0].weight.grad
+        return task, task.vae.decoder.conv_out.weight.grad, task.discriminator[0].weight.grad
 
-    decoder, discriminator = slopes(1.0, 0.4)
-    assert torch.allclose(slopes(0.01, 0.4)[0], decoder, rtol=1e-2, atol=1e-2 * decoder.abs().max())
-    assert torch.equal(slopes(1.0, 0.0)[1], discriminator)
-    assert not torch.allclose(slopes(1.0, 0.0)[0], decoder, rtol=0.1)
+    task, alone, taught = slopes(1.0, 0.0)
+    _, both, taught_too = slopes(1.0, 0.4)
+    part = both - alone
+    assert torch.equal(taught, taught_too), "the decoder's loss does not reach the discriminator"
+    assert torch.equal(alone, slopes(0.1, 0.0)[1]), "nor the discriminator's the decoder"
+    assert part.norm() == pytest.approx(0.4 * alone.norm().item(), rel=1e-3)
+    assert torch.allclose(slopes(0.1, 0.4)[1] - alone, part, atol=1e-3 * part.abs().max().item())
+
+    def score() -> torch.Tensor:
+        _, latent = task._encode(batch)
+        return task.discriminator(task.vae.decode(latent).sample).mean()
+
+    with torch.no_grad():
+        before = score()
+        task.vae.decoder.conv_out.weight -= 0.01 * part / part.norm()
+        assert score() > before
 
 
 def test_diffusion_says_what_is_missing(tmp_path):
@@ -194,6 +208,21 @@ def test_muon_solves_a_least_squares_problem():
         loss.backward()
         optimizer.step()
     assert loss < 1e-3
+
+
+def test_muon_leaves_what_is_no_matrix_and_what_it_is_told_to_adam():
+    embedding, head = torch.nn.Embedding(3, 4), torch.nn.Linear(4, 2)
+    model = torch.nn.ModuleDict({"embedding": embedding, "head": head})
+    groups = Muon(model.named_parameters(), lr=0.1, adam=("embedding",)).param_groups
+    kept = {group["orthogonal"]: [id(weight) for weight in group["params"]] for group in groups}
+    assert kept[True] == [id(head.weight)]
+    assert kept[False] == [id(embedding.weight), id(head.bias)]
+
+
+def test_fine_contrast_is_none_where_a_picture_is_flat():
+    assert fine_contrast(torch.full((2, 3, 8, 8), 0.7)) < 1e-6
+    stripes = torch.arange(8).remainder(2).float().expand(1, 3, 8, 8)
+    assert fine_contrast(stripes) == pytest.approx(2 / 3)
 
 
 def test_shipped_pipeline_fits_and_loads():

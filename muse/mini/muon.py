@@ -30,7 +30,7 @@ class Muon(torch.optim.Optimizer):
     Args:
         named: parameters by name, as `Module.named_parameters` gives them.
         lr: learning rate of both, in Adam's terms.
-        adam: a parameter whose name has one of these in it is Adam's, as is every one of less than
+        adam: a parameter whose name has one of these in it is Adam's, as is every one of fewer than
             two axes.
         momentum: of the matrices.
         betas: Adam's.

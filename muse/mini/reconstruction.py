@@ -1,4 +1,4 @@
-"""How far a decoded picture is from its source."""
+"""How far a decoded picture is from its source, and how much fine contrast it has."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,8 @@ def reconstruction_loss(
 ) -> Tensor:
     r""":math:`|y - x|_1 + w_e |\nabla y - \nabla x|_1`, each a mean over its elements.
 
-    The gradient term (finite differences at full and half size) keeps edges crisp.
+    The first is a weighted mean, that counts the thing more than what surrounds it. The second, of
+    finite differences, is summed over full and half size; it keeps edges crisp.
 
     Args:
         y, x: pictures (B, 3, H, H) in [-1, 1], decoded and true.
@@ -26,9 +27,11 @@ def reconstruction_loss(
 
 
 def fine_contrast(image: Tensor) -> Tensor:
-    """Mean distance of brightness from its own 3x3 average, of pictures (B, 3, H, W): ()."""
+    """Mean distance of brightness from its own 3x3 average, in the inside of pictures
+    (B, 3, H, W): ().
+    """
     brightness = image.float().mean(1, keepdim=True)
-    return (brightness - F.avg_pool2d(brightness, 3, 1, 1)).abs().mean()
+    return (brightness[..., 1:-1, 1:-1] - F.avg_pool2d(brightness, 3, 1)).abs().mean()
 
 
 def _inside(box: Tensor, side: int) -> Tensor:

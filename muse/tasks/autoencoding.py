@@ -75,8 +75,9 @@ class AutoEncoding(L.LightningModule):
         y = self.vae.decode(latent).sample
         variance = posterior.var.float()
         kl = 0.5 * (posterior.mean.float() ** 2 + variance - 1.0 - variance.log()).mean()
-        weights = self.edge_weight, self.thing_weight
-        reconstruction = reconstruction_loss(y, x, batch["box"], *weights)
+        reconstruction = reconstruction_loss(
+            y, x, batch["box"], self.edge_weight, self.thing_weight
+        )
         return reconstruction + self.kl_weight * kl, (y.float() - x).abs().mean()
 
     def training_step(self, batch: SceneBatch) -> Tensor:

@@ -15,7 +15,7 @@ from muse.mini.schedule import with_one_cycle
 
 
 class DecoderTuning(L.LightningModule):
-    r"""Trains on the decoder of `vae/`, against a discriminator, and exports `vae/` again.
+    r"""Trains the decoder of `vae/` further, against a discriminator, and exports `vae/` again.
 
     A mean error alone makes a decoder blur what a latent leaves open. The decoder's loss is the
     autoencoder's (`muse.mini.reconstruction`) and :math:`-\lambda D(y)`, the discriminator's the
@@ -29,7 +29,7 @@ class DecoderTuning(L.LightningModule):
     Args:
         pipeline_dir: the pipeline's folder, with `vae/` in it.
         learning_rate: peak of the one-cycle schedule, of the decoder (Muon) and the
-            discriminator (Adam, which teaches it faster).
+            discriminator (Adam).
         adversarial_weight: of the discriminator's part in the decoder's gradient.
         latent_noise: the largest standard deviation of the noise, in that of the latents.
         edge_weight, thing_weight: of the reconstruction loss.
@@ -49,7 +49,7 @@ class DecoderTuning(L.LightningModule):
         self.folder = part_folder(pipeline_dir, "vae", "autoencoder")
         self.learning_rate = learning_rate
         self.adversarial_weight, self.latent_noise = adversarial_weight, latent_noise
-        self.weights = edge_weight, thing_weight
+        self.edge_weight, self.thing_weight = edge_weight, thing_weight
         vae = AutoencoderKL.from_pretrained(self.folder, torch_dtype=torch.float32)
         self.vae = vae.to(memory_format=torch.channels_last).train().requires_grad_(False)
         self.vae.decoder.requires_grad_(True)
@@ -64,17 +64,21 @@ class DecoderTuning(L.LightningModule):
     def training_step(self, batch: SceneBatch) -> Tensor:
         """The losses of decoder and discriminator; neither's gradient reaches the other."""
         x, latent = self._encode(batch)
-        spread = self.latent_noise / self.vae.config.scaling_factor
-        spread *= torch.rand(len(x), 1, 1, 1, device=self.device)
+        most = self.latent_noise / self.vae.config.scaling_factor
+        spread = most * torch.rand(len(x), 1, 1, 1, device=self.device)
         y = self.vae.decode(latent + spread * torch.randn_like(latent)).sample
-        reconstruction = reconstruction_loss(y, x, batch["box"], *self.weights)
+        reconstruction = reconstruction_loss(
+            y, x, batch["box"], self.edge_weight, self.thing_weight
+        )
         self.discriminator.requires_grad_(False)
         adversarial = -self.discriminator(y).mean()
         self.discriminator.requires_grad_(True)
-        balance = self._slope(reconstruction) / (self._slope(adversarial) + 1e-6)
+        balance = self._slope(reconstruction) / (self._slope(adversarial) + 1e-12)
         real, made = self.discriminator(x), self.discriminator(y.detach())
         hinge = F.relu(1.0 - real).mean() + F.relu(1.0 + made).mean()
-        self.log_dict({"train/loss": reconstruction, "train/discriminator": hinge}, prog_bar=True)
+        self.log_dict(
+            {"train/reconstruction": reconstruction, "train/discriminator": hinge}, prog_bar=True
+        )
         return reconstruction + self.adversarial_weight * balance * adversarial + hinge
 
     def _slope(self, loss: Tensor) -> Tensor:
@@ -87,7 +91,7 @@ class DecoderTuning(L.LightningModule):
         pictures' finest contrast that is kept.
         """
         x, latent = self._encode(batch)
-        y = self.vae.decode(latent).sample
+        y = self.vae.decode(latent).sample.clamp(-1.0, 1.0)
         found = {
             "val/l1": (y - x).abs().mean(),
             "val/contrast": fine_contrast(y) / fine_contrast(x),
