@@ -2,10 +2,9 @@
 
     python benchmarks/settings.py [--groups [tokens,lr]] [--emotions 2]
 
-Every variant is the preset `default` with a few options changed, a run of muse fit-free in
-a folder of its own; a run that is there already, of the
-same preset and weights, is not made again. The tables go to
-``settings.md``.
+Every variant is the preset `default` with a few options changed, a run of muse fit-free in a folder
+of its own; a run that is there already, of the same preset and weights, is not made again. The
+tables go to ``settings.md``.
 """
 
 from __future__ import annotations
@@ -127,7 +126,7 @@ def row(folder: Path, jobs: Path, words: Sequence[str]) -> str:
         note.write_text(json.dumps({"of": of, "seconds": seconds}))
     overall = {part["name"]: part["overall"] for part in json.loads(file.read_text())["metrics"]}
     shares = [f"{overall[name][part]['mean']:.1%}" for name, part in COLUMNS.items()]
-    return f"{' | '.join(shares)} | {json.loads((folder / 'seconds.json').read_text()):.1f}"
+    return f"{' | '.join(shares)} | {json.loads(note.read_text())['seconds']:.1f}"
 
 
 def _digest() -> str:

@@ -190,6 +190,20 @@ def test_the_discriminators_part_has_its_share_of_the_gradient_and_pleases_it(fo
         assert score() > before
 
 
+@pytest.mark.parametrize("option", ["latent_noise", "edge_weight", "thing_weight"])
+def test_each_weight_of_the_decoders_tuning_moves_its_loss(folder, option):
+    data = SceneData(count=4, val_count=1, batch_size=4)
+    data.setup()
+    batch = data.train_set.__getitems__([0, 1, 2, 3])
+
+    def loss(value: float) -> float:
+        torch.manual_seed(0)
+        return DecoderTuning(str(folder), **{option: value}).training_step(batch).item()
+
+    assert loss(0.5) == loss(0.5)
+    assert loss(0.0) != loss(0.5)
+
+
 def test_diffusion_says_what_is_missing(tmp_path):
     with pytest.raises(MuseError, match=r"vae is missing; run .*autoencoder\.yaml"):
         LatentDiffusion(str(tmp_path))
