@@ -1,6 +1,7 @@
 """The procedural world: seeds decide scenes, moods show, captions and tokenizer agree."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from muse.mini import (
     MAIN,
     PLACES,
     THINGS,
+    VARIED,
     WORLDS,
     SceneData,
     render,
@@ -79,7 +81,7 @@ def test_the_world_is_as_large_as_it_says():
 
 
 def test_every_emotion_has_palettes_marks_and_a_place():
-    assert [set(world.palettes) for world in WORLDS.values()] == 2 * [set(EMOTIONS)]
+    assert [set(world.palettes) for world in WORLDS.values()] == 3 * [set(EMOTIONS)]
     assert set(EMOTIONS) == {mark.mood for mark in MARKS}
     assert {place.inherent for place in PLACES.values()} == set(EMOTIONS)
 
@@ -130,10 +132,33 @@ def test_worlds_differ_in_moods_and_marks(scenes):
     assert marks[1] < 0.85 * marks[0]
 
 
+@pytest.mark.parametrize("world", [MAIN, VARIED])
+def test_a_scene_is_the_same_at_every_size(world):
+    small, large = (render(12, world=world, size=size) for size in (64, 128))
+    assert large.image.shape == (128, 128, 3)
+    assert (small.caption, small.mood, small.box) == (large.caption, large.mood, large.box)
+    halved = large.image.reshape(64, 2, 64, 2, 3).mean((1, 3))
+    assert np.abs(halved - small.image).mean() < 4  # outlines round to other pixels
+    assert np.abs(halved - render(13, world=world).image).mean() > 20
+
+
+def test_the_varied_world_has_more_layouts_and_positions():
+    plain, varied = (render_many(range(60), world=world) for world in (MAIN, VARIED))
+    assert [scene.caption for scene in plain] == [scene.caption for scene in varied]
+    for edge in (0, 1):  # left and top
+        spread = [np.ptp([scene.box[edge] for scene in world]) for world in (plain, varied)]
+        assert spread[1] > 1.2 * spread[0]
+    mirrored = render_many(range(60), world=replace(MAIN, mirrored=True))
+    assert any((one.image != two.image).any() for one, two in zip(plain, mirrored, strict=True))
+    single = render_many(range(60), world=replace(MAIN, layouts=1))
+    assert any((one.image != two.image).any() for one, two in zip(plain, single, strict=True))
+
+
 def test_batches_tell_content_and_the_world():
     data = SceneData(count=8, val_count=4, batch_size=4, world="fi-like")
     data.setup()
     batch = next(iter(data.train_dataloader()))
+    assert batch["image"].shape == (4, 3, 64, 64)
     assert set(batch) == {"image", "caption", "emotion", "index", "box", "thing", "place"}
     for at, index in enumerate(batch["index"].tolist()):
         scene = render(index, world=FI_LIKE)
@@ -142,7 +167,9 @@ def test_batches_tell_content_and_the_world():
         assert (batch["image"][at].permute(1, 2, 0) * 255).round().int().tolist() == (
             scene.image.tolist()
         )
-    with pytest.raises(MuseError, match="world 'emoset' does not exist; use one of main, fi-like"):
+    with pytest.raises(
+        MuseError, match="world 'emoset' does not exist; use one of main, fi-like, varied"
+    ):
         SceneData(world="emoset")
 
 

@@ -14,6 +14,7 @@ from muse.clip import load_clip
 from muse.emotions import EMOTIONS
 from muse.guides import ConvNet, EmoGen, SimEmo
 from muse.mini import SceneData
+from muse.mini.augment import windows
 from muse.mini.data import VALIDATION_OFFSET
 from muse.mini.muon import Muon
 from muse.mini.reconstruction import fine_contrast
@@ -65,6 +66,39 @@ def test_data_is_disjoint_seeded_and_described():
     assert len(list(data.train_dataloader())) == 2
     with pytest.raises(MuseError, match="batch_size=9"):
         SceneData(count=8, batch_size=9)
+
+
+def test_windows_move_with_their_boxes():
+    pictures = torch.arange(5.0).view(5, 1, 1, 1).expand(-1, 3, 32, 32).clone()
+    pictures[:, :, 8:24, 4:20] += 10.0  # the thing
+    box = torch.tensor([4, 8, 20, 24]).expand(5, 4) / 32
+    torch.manual_seed(0)
+    cut, moved = windows(pictures, box, 16)
+    assert cut.shape == (5, 3, 16, 16)
+    assert len(moved.unique(dim=0)) > 1, "each picture has a window of its own"
+    at = (torch.arange(16) + 0.5) / 16
+    for number, (window, edges) in enumerate(zip(cut, moved.unbind(0), strict=True)):
+        left, top, right, bottom = edges
+        inside = ((top < at) & (at < bottom))[:, None] & ((left < at) & (at < right))
+        assert torch.equal(window[0] > 5, inside)
+        assert set(window[0].unique().tolist()) <= {number, number + 10.0}
+
+
+def test_autoencoder_sees_windows_and_at_last_whole_pictures(tmp_path):
+    seen = []
+
+    class Watched(AutoEncoding):
+        def _losses(self, image, box, sample):
+            if sample:
+                seen.append(tuple(image.shape))
+            return super()._losses(image, box, sample)
+
+    options = {"channels": (8, 8), "size": 64, "attention": False, "crop": 32}
+    fit(Watched(str(tmp_path), whole=0.5, **options))
+    assert seen == [(4, 3, 32, 32), (1, 3, 64, 64)]
+    vae = AutoencoderKL.from_pretrained(tmp_path / "vae")
+    assert not vae.config.mid_block_add_attention
+    assert vae.config.sample_size == 64
 
 
 def test_exported_folder_is_a_stable_diffusion_pipeline(folder):

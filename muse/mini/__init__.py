@@ -6,7 +6,7 @@ from muse.mini.places import PLACES
 from muse.mini.scenes import Scene, render, render_many
 from muse.mini.things import THINGS
 from muse.mini.tokenizer import save_tokenizer
-from muse.mini.world import FI_LIKE, MAIN, WORLDS, World
+from muse.mini.world import FI_LIKE, MAIN, VARIED, WORLDS, World
 
 __all__ = [
     "FI_LIKE",
@@ -14,6 +14,7 @@ __all__ = [
     "MAIN",
     "PLACES",
     "THINGS",
+    "VARIED",
     "WORLDS",
     "Scene",
     "SceneData",

@@ -1,4 +1,6 @@
-"""Damage that a steered picture shows halfway: blur, noise, uneven light."""
+"""What is done to pictures before they are learned from: windows, and the damage that a steered
+picture shows halfway (blur, noise, uneven light).
+"""
 
 import torch
 from torch import Tensor
@@ -26,3 +28,25 @@ def degrade(image: Tensor) -> Tensor:
     strength = 0.08 * torch.rand_like(draw)
     light = 1.0 + 0.12 * (torch.rand_like(draw) - 0.5)
     return image * light + strength * torch.randn_like(image)
+
+
+def windows(image: Tensor, box: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """A random square window of each picture.
+
+    Args:
+        image: (B, C, H, H).
+        box: in each picture, left, top, right and bottom (B, 4), in [0, 1].
+        side: of the windows in pixels, at most H.
+
+    Returns:
+        Windows (B, C, side, side), and the boxes in the windows' coordinates, which lie outside
+        [0, 1] where a box is cut.
+    """
+    full = image.shape[-1]
+    corners = torch.randint(full - side + 1, (len(image), 2)).tolist()
+    cut = [
+        picture[:, top : top + side, left : left + side]
+        for picture, (left, top) in zip(image, corners, strict=True)
+    ]
+    origin = torch.tensor(corners, device=box.device, dtype=box.dtype).repeat(1, 2)
+    return torch.stack(cut), (box * full - origin) / side

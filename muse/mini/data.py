@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from muse.data.captions import feeling_caption
 from muse.emotions import EMOTIONS
 from muse.mini.captions import contrastive_caption, diffusion_caption
+from muse.mini.draw import SIZE
 from muse.mini.places import PLACES
 from muse.mini.scenes import Scene, render_many
 from muse.mini.things import THINGS
@@ -27,7 +28,7 @@ class SceneBatch(TypedDict):
     """B scenes.
 
     Keys:
-        image: (B, 3, 64, 64) float32 in [0, 1].
+        image: (B, 3, H, H) float32 in [0, 1].
         caption: B captions.
         emotion: (B,) int64, an index into `muse.emotions.EMOTIONS`.
         index: (B,) int64, the scene's place in its data set.
@@ -107,9 +108,11 @@ class SceneData(L.LightningDataModule):
             say the mood or its signs) or "feeling" (SimEmo's sentence for the emotion).
         batch_size: scenes in a batch.
         render_workers: processes that render; 0 renders in this one.
-        world: "main", or "fi-like" for the same contents with other moods, marks and colours.
+        world: "main", "varied" (more layouts and positions), or "fi-like" for the same contents
+            with other moods, marks and colours.
         all_pairs: whether scenes also combine the `HELD_OUT` things and places: for a classifier
             that shall judge them, never for what makes pictures.
+        size: side of the pictures, in pixels.
 
     Raises:
         MuseError: when a count or the batch size leaves nothing to train on, or for a world that
@@ -126,6 +129,7 @@ class SceneData(L.LightningDataModule):
         render_workers: int = 0,
         world: WorldName = "main",
         all_pairs: bool = False,
+        size: int = SIZE,
     ) -> None:
         super().__init__()
         if not 1 <= batch_size <= count <= VALIDATION_OFFSET or val_count < 1:
@@ -136,7 +140,7 @@ class SceneData(L.LightningDataModule):
         if world not in WORLDS:
             raise MuseError(f"world {world!r} does not exist; use one of {', '.join(WORLDS)}.")
         self.world: WorldName = world
-        self.all_pairs = all_pairs
+        self.all_pairs, self.size = all_pairs, size
         self.count, self.val_count, self.first_seed = count, val_count, first_seed
         self.captions: Captions = captions
         self.batch_size, self.render_workers = batch_size, render_workers
@@ -151,7 +155,7 @@ class SceneData(L.LightningDataModule):
 
     def _render(self, first: int, count: int, workers: int) -> SceneDataset:
         seeds = range(first, first + count)
-        scenes = render_many(seeds, workers, WORLDS[self.world], self.all_pairs)
+        scenes = render_many(seeds, workers, WORLDS[self.world], self.all_pairs, self.size)
         return SceneDataset(scenes, self.captions)
 
     def train_dataloader(self) -> DataLoader[SceneBatch]:

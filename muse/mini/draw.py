@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIZE = 64
-"""Side of a scene in pixels."""
+"""Side of a scene in pixels, where nothing else is asked for."""
 
 SUPERSAMPLE = 3
 """Canvas pixels per scene pixel and axis; averaging them antialiases every edge."""
@@ -54,10 +54,14 @@ def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
 
 
 class Canvas:
-    """A transparent picture in unit coordinates, x to the right and y down, both in [0, 1]."""
+    """A transparent picture in unit coordinates, x to the right and y down, both in [0, 1].
 
-    def __init__(self) -> None:
-        side = SIZE * SUPERSAMPLE
+    Args:
+        size: its side in pixels.
+    """
+
+    def __init__(self, size: int = SIZE) -> None:
+        side = size * SUPERSAMPLE
         self.side = side
         self.image = Image.new("RGBa", (side, side))  # premultiplied: averaging needs no detour
         self.draw = ImageDraw.Draw(self.image)
@@ -118,7 +122,7 @@ class Canvas:
             self.draw.line([(0, y), (self.side, y)], fill=ink)
 
     def finish(self) -> np.ndarray:
-        """The picture averaged down: (SIZE, SIZE, 4) float32 in [0, 1], premultiplied by alpha."""
+        """The picture averaged down: (size, size, 4) float32 in [0, 1], premultiplied by alpha."""
         small = np.asarray(self.image.reduce(SUPERSAMPLE), dtype=np.float32)
         small *= 1.0 / 255.0
         return small

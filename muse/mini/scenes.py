@@ -7,7 +7,7 @@ to the emotion inherent in the place. Places and marks come in a few layouts eac
 kept: endless ones would be noise to a small autoencoder, which would blur them and the rest.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -24,9 +24,6 @@ from muse.mini.placing import Box
 from muse.mini.things import THINGS
 from muse.mini.world import MAIN, Look, World
 from muse.types import MuseError
-
-VARIANTS = 6
-"""How many layouts a place or a mark comes in."""
 
 HEIGHTS: dict[str, float] = {"car": 0.96, "boat": 0.94, "horse": 0.88, "elephant": 0.90}
 """Drawing scale of things that are larger than their unit box, relative to the others."""
@@ -45,7 +42,7 @@ class Scene:
         mood: one of `muse.emotions.EMOTIONS`.
         attributes: phrases for the marks that are visible, e.g. "in the rain".
         caption: the content in words.
-        image: (SIZE, SIZE, 3) uint8.
+        image: (size, size, 3) uint8.
         box: the thing's left, top, right and bottom, in [0, 1].
     """
 
@@ -66,6 +63,7 @@ def render(
     mood: str | None = None,
     world: World = MAIN,
     all_pairs: bool = False,
+    size: int = SIZE,
 ) -> Scene:
     """Renders the scene of a seed; what is named is kept, the rest is drawn at random.
 
@@ -74,6 +72,7 @@ def render(
         thing, place, mood: what is known already; None leaves it to chance.
         world: the distribution of moods and of their looks.
         all_pairs: whether chance may also combine a `HELD_OUT` thing and place.
+        size: the picture's side in pixels; the scene is the same at every size.
 
     Raises:
         MuseError: for a thing, place or mood that this world does not have.
@@ -87,16 +86,20 @@ def render(
     mood = mood or drawn_mood
     _check("mood", mood, EMOTIONS)
     look = world.draw_look(mood, rng)
-    image, box = _paint(rng, thing, place, look)
+    image, box = _paint(rng, thing, place, look, world, size)
     attributes = tuple(mark.phrase for mark in look.marks)
     return Scene(seed, thing, place, mood, attributes, content_caption(thing, place), image, box)
 
 
 def render_many(
-    seeds: Iterable[int], workers: int = 0, world: World = MAIN, all_pairs: bool = False
+    seeds: Iterable[int],
+    workers: int = 0,
+    world: World = MAIN,
+    all_pairs: bool = False,
+    size: int = SIZE,
 ) -> list[Scene]:
     """Renders the scenes of many seeds, in their order; `workers` > 0 processes share the work."""
-    one, seeds = partial(render, world=world, all_pairs=all_pairs), list(seeds)
+    one, seeds = partial(render, world=world, all_pairs=all_pairs, size=size), list(seeds)
     if workers == 0:
         return [one(seed) for seed in seeds]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -121,81 +124,99 @@ def _content(rng: np.random.Generator, all_pairs: bool) -> tuple[str, str]:
             return place, thing
 
 
-def _paint(rng: np.random.Generator, thing: str, place: str, look: Look) -> tuple[np.ndarray, Box]:
+def _paint(
+    rng: np.random.Generator, thing: str, place: str, look: Look, world: World, size: int
+) -> tuple[np.ndarray, Box]:
     palette = look.palette
-    scale = float(rng.uniform(0.61, 0.67)) * HEIGHTS.get(thing, 1.0)
-    x, ground = float(rng.uniform(0.45, 0.55)), float(rng.uniform(0.87, 0.92))
+    scale = float(rng.uniform(*world.scale)) * HEIGHTS.get(thing, 1.0)
+    x, ground = float(rng.uniform(*world.across)), float(rng.uniform(0.87, 0.92))
     half = 0.5 * scale
     box = (x - half, ground - scale, x + half, ground)
 
-    layer = _place_layer(place, int(rng.integers(VARIANTS)))
-    picture = _sky(palette.sky + rng.normal(0.0, 0.03, (2, 3)).astype(np.float32))
+    layer = _layout(rng, world, partial(_place_layer, place, size=size))
+    sky = palette.sky + rng.normal(0.0, 0.03, (2, 3)).astype(np.float32)
+    picture = _sky(sky, size)
     picture *= 1.0 - layer[..., 3:]
     picture += layer[..., :3]
     grading = palette.grading()
     picture = np.clip(picture @ grading[:3] + grading[3], 0.0, 1.0)
 
-    _add_marks(rng, picture, look, front=False)
-    picture *= _shadow(x, ground, half)
-    canvas = Canvas()
+    _add_marks(rng, picture, look, world, front=False)
+    picture *= _shadow(x, ground, half, size)
+    canvas = Canvas(size)
     pen = Pen(canvas, x, ground, scale, bool(rng.random() < 0.5))
     THINGS[thing](pen, rng)
     pen.finish()
     layer = canvas.finish()
-    layer[..., :3] *= _light(box)
+    layer[..., :3] *= _light(box, size)
     alpha = layer[..., 3:]
     picture *= 1.0 - alpha
     picture += np.clip(layer @ palette.grading(0.5), 0.0, alpha)
-    _add_marks(rng, picture, look, front=True)
+    _add_marks(rng, picture, look, world, front=True)
     return (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8), box
 
 
+def _layout(
+    rng: np.random.Generator, world: World, layer: Callable[[int], np.ndarray]
+) -> np.ndarray:
+    """One of the world's layouts of a place or a mark."""
+    drawn = layer(int(rng.integers(world.layouts)))
+    return drawn[:, ::-1] if world.mirrored and rng.random() < 0.5 else drawn
+
+
 @cache
-def _place_layer(place: str, variant: int) -> np.ndarray:
-    """A place without its sky: (SIZE, SIZE, 4) float32, premultiplied."""
-    rng, canvas = np.random.default_rng(variant), Canvas()
+def _place_layer(place: str, variant: int, size: int) -> np.ndarray:
+    """A place without its sky: (size, size, 4) float32, premultiplied."""
+    rng, canvas = np.random.default_rng(variant), Canvas(size)
     PLACES[place].draw(canvas, rng, float(rng.uniform(0.46, 0.50)))
     return canvas.finish()
 
 
 @cache
-def _mark_layer(phrase: str, variant: int) -> np.ndarray:
-    """The mark that `phrase` names: (SIZE, SIZE, 4) float32, premultiplied."""
+def _mark_layer(phrase: str, variant: int, size: int) -> np.ndarray:
+    """The mark that `phrase` names: (size, size, 4) float32, premultiplied."""
     (draw,) = (mark.draw for mark in MARKS if mark.phrase == phrase)
-    canvas = Canvas()
+    canvas = Canvas(size)
     draw(canvas, np.random.default_rng(variant), MIDDLE)
     return canvas.finish()
 
 
-def _add_marks(rng: np.random.Generator, picture: np.ndarray, look: Look, front: bool) -> None:
+def _add_marks(
+    rng: np.random.Generator, picture: np.ndarray, look: Look, world: World, front: bool
+) -> None:
     for mark in look.marks:
         if mark.front == front:
-            layer = _mark_layer(mark.phrase, int(rng.integers(VARIANTS)))
+            layer = _layout(rng, world, partial(_mark_layer, mark.phrase, size=len(picture)))
             picture *= 1.0 - layer[..., 3:]
             picture += layer[..., :3]
 
 
-_ROWS = (np.arange(SIZE, dtype=np.float32) + 0.5)[:, None] / SIZE
-_COLUMNS = (np.arange(SIZE, dtype=np.float32) + 0.5)[None, :] / SIZE
-_BELOW = np.minimum(_ROWS / 0.55, 1.0)[..., None]  # 0 at the zenith, 1 at the horizon and below
+@cache
+def _centres(size: int) -> np.ndarray:
+    """Where the middle of each of `size` pixels lies in [0, 1]: (size,) float32."""
+    middle: np.ndarray = (np.arange(size, dtype=np.float32) + 0.5) / size
+    return middle
 
 
-def _sky(colors: np.ndarray) -> np.ndarray:
-    """The sky from its colours (2, 3) at the zenith and at the horizon: (SIZE, SIZE, 3)."""
-    column = colors[0] * (1.0 - _BELOW) + colors[1] * _BELOW
-    return np.repeat(np.clip(column, 0.0, 1.0), SIZE, axis=1)
+def _sky(colors: np.ndarray, size: int) -> np.ndarray:
+    """The sky from its colours (2, 3) at the zenith and at the horizon: (size, size, 3)."""
+    # 0 at the zenith, 1 at the horizon and below
+    below = np.minimum(_centres(size)[:, None] / 0.55, 1.0)[..., None]
+    column = colors[0] * (1.0 - below) + colors[1] * below
+    return np.repeat(np.clip(column, 0.0, 1.0), size, axis=1)
 
 
-def _shadow(x: float, ground: float, half: float) -> np.ndarray:
-    """A soft shadow on the ground, so that the thing stands in the place: (SIZE, SIZE, 1)."""
-    across = np.exp(-(((_COLUMNS - x) / (0.95 * half)) ** 2))
-    down = np.exp(-(((_ROWS - ground) / 0.045) ** 2))
+def _shadow(x: float, ground: float, half: float, size: int) -> np.ndarray:
+    """A soft shadow on the ground, so that the thing stands in the place: (size, size, 1)."""
+    at = _centres(size)
+    across = np.exp(-(((at[None, :] - x) / (0.95 * half)) ** 2))
+    down = np.exp(-(((at[:, None] - ground) / 0.045) ** 2))
     shadow: np.ndarray = (1.0 - 0.55 * down * across)[..., None]
     return shadow
 
 
-def _light(box: Box) -> np.ndarray:
-    """Light from above: brighter at the thing's top, darker at its foot; (SIZE, 1, 1)."""
-    height = np.clip((_ROWS - box[1]) / (box[3] - box[1]), 0.0, 1.0)
+def _light(box: Box, size: int) -> np.ndarray:
+    """Light from above: brighter at the thing's top, darker at its foot; (size, 1, 1)."""
+    height = np.clip((_centres(size)[:, None] - box[1]) / (box[3] - box[1]), 0.0, 1.0)
     light: np.ndarray = (1.16 - 0.28 * height)[..., None]
     return light

@@ -5,7 +5,7 @@ a neighbour's marks appear too, so that similar emotions are really confusable.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,7 +14,8 @@ from muse.emotions import EMOTIONS, neighbours
 from muse.mini.marks import MARKS, Mark
 from muse.mini.moods import PALETTES, Palette
 
-WorldName = Literal["main", "fi-like"]
+WorldName = Literal["main", "fi-like", "varied"]
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class World:
         mark_share: factor of every mark's probability, in [0, 1].
         borrowed: a neighbour's mark appears with this share of its own probability, in [0, 1].
         blend: Beta parameters of the weight with which a palette moves toward a neighbour's.
+        layouts: how many layouts a place or a mark comes in, 1 or more.
+        mirrored: whether half of the places and marks are drawn as in a mirror.
+        scale: the least and the largest side of a thing's box.
+        across: where the box's middle stands, from left (0) to right (1).
     """
 
     palettes: Mapping[str, Palette]
@@ -43,6 +48,10 @@ class World:
     mark_share: float
     borrowed: float
     blend: tuple[float, float]
+    layouts: int = 6
+    mirrored: bool = False
+    scale: Range = (0.61, 0.67)
+    across: Range = (0.45, 0.55)
 
     def draw_mood(self, inherent: str, rng: np.random.Generator) -> str:
         """Draws the mood of a place whose inherent emotion is given."""
@@ -77,5 +86,8 @@ FI_LIKE = World(
 )
 """Other colours, fewer marks and freer moods, as FI differs from EmoSet: for cross-data judges."""
 
-WORLDS: dict[WorldName, World] = {"main": MAIN, "fi-like": FI_LIKE}
+VARIED = replace(MAIN, layouts=12, mirrored=True, scale=(0.56, 0.68), across=(0.42, 0.58))
+"""The main world with more layouts and positions than a model of 64 pixels can afford."""
+
+WORLDS: dict[WorldName, World] = {"main": MAIN, "fi-like": FI_LIKE, "varied": VARIED}
 """Every world by its name."""

@@ -8,6 +8,7 @@ from diffusers import AutoencoderKL
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from muse.mini.augment import windows
 from muse.mini.data import SceneBatch
 from muse.mini.export import save_part
 from muse.mini.muon import Muon
@@ -16,21 +17,29 @@ from muse.mini.schedule import with_one_cycle
 
 
 class AutoEncoding(L.LightningModule):
-    r"""Trains a small `AutoencoderKL` of 64x64 pictures, and exports it as `vae/`.
+    r"""Trains a small `AutoencoderKL` of square pictures, and exports it as `vae/`.
 
     :math:`L = |y - x|_1 + w_e |\nabla y - \nabla x|_1 + w_k KL(q(z|x) \| N(0, I))`, each a mean
     over its elements (`muse.mini.reconstruction`). On export `scaling_factor` is 1 / std of the
     training latents seen last.
 
+    Nearly all the work lies at full resolution, and convolutions don't ask how large a picture is:
+    with a `crop` most steps see a random window of each picture, and the last share of them
+    as many whole pictures as have the windows' pixels, for the statistics of group norms.
+
     Args:
         pipeline_dir: the pipeline's folder.
-        channels: width of the levels, each half as large as the one before, from 64x64 down to
-            the latent; multiples of 8.
+        channels: width of the levels, each half as large as the one before, from the picture
+            down to the latent; multiples of 8.
         latent_channels: channels of the latent.
         learning_rate: peak of the one-cycle schedule (Muon).
         edge_weight: :math:`w_e`.
         kl_weight: :math:`w_k`.
         thing_weight: how much more pixels in the thing's box weigh in the first term.
+        size: side of the pictures that the config names; data may come in another.
+        attention: whether the latent's level attends to itself.
+        crop: side of the windows; None shows whole pictures throughout.
+        whole: the share of steps at the end that see whole pictures, in [0, 1].
     """
 
     def __init__(
@@ -42,10 +51,15 @@ class AutoEncoding(L.LightningModule):
         edge_weight: float = 0.5,
         kl_weight: float = 1e-4,
         thing_weight: float = 2.0,
+        size: int = 64,
+        attention: bool = True,
+        crop: int | None = None,
+        whole: float = 0.2,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.pipeline_dir = Path(pipeline_dir)
+        self.crop, self.whole = crop, whole
         self.learning_rate = learning_rate
         self.edge_weight, self.kl_weight = edge_weight, kl_weight
         self.thing_weight = thing_weight
@@ -56,7 +70,8 @@ class AutoEncoding(L.LightningModule):
             layers_per_block=1,
             latent_channels=latent_channels,
             norm_num_groups=8,
-            sample_size=64,
+            sample_size=size,
+            mid_block_add_attention=attention,
         ).to(memory_format=torch.channels_last)
         # Start with little sampling noise: the log-variance half of the moments begins at -6.
         assert self.vae.quant_conv is not None
@@ -64,8 +79,7 @@ class AutoEncoding(L.LightningModule):
         torch.nn.init.constant_(self.vae.quant_conv.bias[latent_channels:], -6.0)
         self.register_buffer("latent_std", torch.ones(()))
 
-    def _losses(self, batch: SceneBatch, sample: bool) -> tuple[Tensor, Tensor]:
-        image = batch["image"]
+    def _losses(self, image: Tensor, box: Tensor, sample: bool) -> tuple[Tensor, Tensor]:
         x = (2.0 * image - 1.0).to(memory_format=torch.channels_last)
         posterior = self.vae.encode(x).latent_dist
         latent = posterior.sample() if sample else posterior.mean
@@ -75,20 +89,26 @@ class AutoEncoding(L.LightningModule):
         y = self.vae.decode(latent).sample
         variance = posterior.var.float()
         kl = 0.5 * (posterior.mean.float() ** 2 + variance - 1.0 - variance.log()).mean()
-        reconstruction = reconstruction_loss(
-            y, x, batch["box"], self.edge_weight, self.thing_weight
-        )
+        reconstruction = reconstruction_loss(y, x, box, self.edge_weight, self.thing_weight)
         return reconstruction + self.kl_weight * kl, (y.float() - x).abs().mean()
 
     def training_step(self, batch: SceneBatch) -> Tensor:
         """The loss of one batch."""
-        loss, absolute = self._losses(batch, sample=True)
+        image, box = batch["image"], batch["box"]
+        if self.crop is not None:
+            done = self.global_step / self.trainer.estimated_stepping_batches
+            if done < 1.0 - self.whole:
+                image, box = windows(image, box, self.crop)
+            else:
+                rows = max(1, len(image) * self.crop**2 // image[0, 0].numel())
+                image, box = image[:rows], box[:rows]
+        loss, absolute = self._losses(image, box, sample=True)
         self.log_dict({"train/loss": loss, "train/l1": absolute}, prog_bar=True)
         return loss
 
     def validation_step(self, batch: SceneBatch) -> None:
         """Logs `val/l1`, the mean absolute error of pictures in [-1, 1]."""
-        _, absolute = self._losses(batch, sample=False)
+        _, absolute = self._losses(batch["image"], batch["box"], sample=False)
         self.log("val/l1", absolute, prog_bar=True, batch_size=len(batch["image"]))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
