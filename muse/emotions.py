@@ -106,6 +106,8 @@ def parse_target(given: str | Mapping[str, float]) -> dict[str, float]:
             raise MuseError(f"Target {given!r} names {emotion!r} twice. Give each emotion once.")
         weights[emotion] = weight
     total = sum(weights.values())
+    if abs(total - 1) < 1e-12:  # so that a target that was parsed once stays bit for bit
+        total = 1.0
     if not total > 0:
         raise MuseError(f"Target {given!r} has no weight above 0. Give at least one emotion some.")
     return {name: weights[name] / total for name in EMOTIONS if weights.get(name, 0) > 0}

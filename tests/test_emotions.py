@@ -1,6 +1,7 @@
 """The wheel against its table, targets good and bad, and labels matched by name."""
 
 import math
+import random
 
 import pytest
 import torch
@@ -155,3 +156,10 @@ def test_any_order_is_matched_by_name(labels):
 def test_other_labels_are_refused(labels):
     with pytest.raises(MuseError, match="not the eight emotions: missing"):
         order_of(labels)
+
+
+def test_targets_are_read_back_bit_for_bit() -> None:
+    draw = random.Random(0)
+    for _ in range(500):
+        target = parse_target({name: draw.random() for name in draw.sample(EMOTIONS, 3)})
+        assert parse_target(target) == target
