@@ -7,6 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from muse.types import MuseError
 
@@ -29,6 +32,24 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes texts with U+0085, which YAML's short forms read back as a line break."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if "\x85" in text else None
+    ),
+)
+
+
+def as_yaml(settings: Any) -> str:
+    """Settings as YAML that is read back to the same settings."""
+    text: str = yaml.dump(settings, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def make_folder(path: Path, option: str = "--output_dir") -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -261,7 +263,12 @@ def test_mistakes_are_told_in_one_line(
         ("jobs.jsonl", '{"prompt": "a park"\n', "jobs.jsonl, line 1: not JSON"),
         ("jobs.jsonl", "[1]\n", "jobs.jsonl, line 1: not an object"),
         ("jobs.jsonl", '{"prompt": "a park", "emotion": 3}\n', "emotion 3 is not one"),
-        ("jobs.txt", "a park\n", "of an unknown kind. Use .csv or .jsonl"),
+        ("jobs.xlsx", "a park\n", "of an unknown kind. Use .csv, .jsonl or .txt, or -"),
+        ("jobs.csv", "Prompt,prompt,emotion\na,b,awe\n", "line 2: column 'prompt' stands twice"),
+        ("jobs.csv", "prompt,,emotion\na park,x,awe\n", "line 2: unknown column ''"),
+        ("jobs.csv", "prompt,emotion,seed\na park,awe,1.000\n", "seed '1.000' is not a whole"),
+        ("jobs.csv", "prompt,emotion,count\na park,awe,0\n", "line 2: count 0 is out of range"),
+        ("jobs.csv", 'prompt,emotion\n"a\npark",awe\na park,joy\n', "line 4: Unknown emotion"),
     ],
 )
 def test_bad_jobs_name_file_and_line(
@@ -271,6 +278,115 @@ def test_bad_jobs_name_file_and_line(
     assert fit_free(tmp_path / "run", "--data.jobs", str(tmp_path / name)) == 2
     assert told in one_line(capsys)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("jobs.csv", "prompt,emotion\na café,awe\n".encode("latin-1")),
+        ("jobs.jsonl", '\n{"prompt": "a café", "emotion": "awe"}\n'.encode("latin-1")),
+        ("jobs.csv", "\nprompt,emotion\na park,awe\n".encode("utf-16-le")),  # without its mark
+        ("jobs.txt", "\ufeffa park\nodd".encode("utf-16-le")[:-1]),
+    ],
+)
+def test_another_encoding_is_told_with_its_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, data: bytes
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert fit_free(tmp_path / "run", "--data.jobs", str(tmp_path / name)) == 2
+    assert re.search(rf"{name}, line [12]: not UTF-8. Save the file as UTF-8", one_line(capsys))
+
+
+def test_prompts_alone_need_emotions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.txt").write_text("a park\n")
+    words = ["--data.jobs", str(tmp_path / "a.txt"), "--data.emotions=[]"]
+    assert fit_free(tmp_path / "run", *words) == 2
+    assert "a.txt has prompts alone. Say with which emotions: --data.emo" in one_line(capsys)
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Put a text on standard input."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+
+def test_standard_input_is_read_by_one_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed(monkeypatch, "a park\n")
+    assert fit_free(tmp_path / "run", "--data.jobs=-", "--data.limit=1") == 0
+    assert (tmp_path / "run" / "images" / "a-park-amusement.png").exists()
+    capsys.readouterr()
+    typed(monkeypatch, "a park\n")
+    devices = ["--trainer.accelerator=cpu", "--trainer.devices=2"]
+    assert fit_free(tmp_path / "other", "--data.jobs=-", *devices) == 2
+    assert "Standard input can't be read by 2 devices" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--data.prompts=[a park: by day]"],
+        ["--data.prompts=[1, 2]"],
+        ["--config", "colon.yaml"],
+        ["--data.emotions=[awe: much]"],
+    ],
+)
+def test_a_list_that_yaml_reads_otherwise_needs_quotes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("colon.yaml").write_text("data:\n  prompts:\n  - a park: by day\n  - a fair\n")
+    assert fit_free(tmp_path / "run", *words) == 2
+    told = one_line(capsys)
+    assert re.match(r"muse: error: Option --data.(prompts|emotions): .* is no list of texts", told)
+    assert "Put quotes around each text" in told
+    assert len(told) < 220
+
+
+def test_a_text_is_one_and_a_list_is_remarked_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever stands in it; and what the run was given, its folder can be run with again."""
+    for words, prompts, told in (
+        (["--data.prompts", "a park, masterpiece"], ["a park, masterpiece"], []),
+        (["--data.prompts", "a park: by day"], ["a park: by day"], []),
+        (
+            ["--data.prompts", "[a park, the fair]"],
+            ["a park", "the fair"],
+            ["muse: note: Read 2 prompts: 'a park', 'the fair'."],
+        ),
+    ):
+        run = tmp_path / str(len(prompts[0]))
+        emotion = ["--data.emotions", "awe:0.7,fear:0.3", "--model.plain=false"]
+        assert fit_free(run, *words, *emotion) == 0
+        lines = capsys.readouterr().err.splitlines()
+        assert [line for line in lines if line.startswith("muse: note: Read")] == told
+        jobs = [json.loads(line) for line in (run / "jobs.jsonl").read_text().splitlines()]
+        assert [job["prompt"] for job in jobs] == prompts
+        assert [job["emotion"] for job in jobs] == [{"awe": 0.7, "fear": 0.3}] * len(prompts)
+
+
+def test_line_separators_in_texts_survive_the_run(tmp_path: Path) -> None:
+    """Those of Unicode, at which Python splits lines, YAML folds them, and JSON does neither."""
+    prompt, first, again = "a park\u2028by\x85day", tmp_path / "first", tmp_path / "again"
+    file = tmp_path / "jobs.jsonl"
+    file.write_text(json.dumps({"prompt": prompt, "emotion": "awe", "count": 2}) + "\n")
+    negative = f"--model.negative_prompt=a forest\x85by\u2028{chr(0x2029)}night"
+    assert fit_free(first, "--data.jobs", str(file), "--data.count=3", negative) == 0
+    words = ["--config", str(first / "config.yaml"), "--output_dir", str(again)]
+    assert main(["fit-free", *words]) == 0
+    assert (again / "jobs.jsonl").read_bytes() == (first / "jobs.jsonl").read_bytes()
+    for path in first.glob("*/*.png"):
+        assert (again / path.relative_to(first)).read_bytes() == path.read_bytes()
+    names = sorted(path.name for path in (first / "images").iterdir())
+    assert len(names) == 2
+    settings = yaml.safe_load((again / "config.yaml").read_text())
+    assert f"--model.negative_prompt={settings['model']['negative_prompt']}" == negative
+    record = json.loads((again / "records" / names[0]).with_suffix(".json").read_text())
+    assert record["prompt"] == prompt
 
 
 def test_the_toy_refuses_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muse.data.jobs import cross, plain_twins, read_jobs
+from muse.data import plain_twins
+from muse.data.jobs import cross, read_jobs
 from muse.jobs import Job, derive_seed, safe_name
 
 

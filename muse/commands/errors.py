@@ -46,9 +46,14 @@ def _parser_error(message: str) -> str:
     keys = re.findall(r'[Pp]arser key "([^"]+)":', message)
     if not keys:
         return f"{message[:1].upper()}{message[1:]}. See --help for what is allowed."
+    from muse.data.job_data import unquoted
+
     unknown_part = _unknown_component(keys[0], message)
     if unknown_part is not None:
         return unknown_part
+    unread = re.search(r"Given value: (.*)", message)
+    if unread and keys[0] in ("data.prompts", "data.emotions"):
+        return unquoted(keys[0], unread[1])
     reason = re.sub(r'[Pp]arser key "[^"]+":', "", message)
     reason = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", reason).replace("typing.", "")
     return f"Option --{'.'.join(keys)}: {' '.join(reason.split())}."

@@ -9,6 +9,7 @@ from typing import Any
 import diffusers
 import lightning as L
 import transformers
+from jsonargparse import set_dumper
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 import muse.backbones
@@ -20,9 +21,12 @@ import muse.schedulers
 import muse.steering  # noqa: F401  (importing registers the components)
 from muse.commands.measured import not_measured
 from muse.data import Jobs
+from muse.files import as_yaml
 from muse.presets import with_presets
 from muse.tasks import FitFree, MuseTrainer
 from muse.tasks.summary import closing_lines
+
+set_dumper("yaml", as_yaml)
 
 
 class FitFreeCLI(LightningCLI):

@@ -9,7 +9,9 @@ from muse.data.emotion_pictures import (
     EmotionPictures,
 )
 from muse.data.fi import FI
-from muse.data.jobs import Jobs, Twins, plain_twins, read_jobs, write_jobs
+from muse.data.job_data import Jobs
+from muse.data.jobs import read_jobs, write_jobs
+from muse.data.twins import Twins, plain_twins
 
 __all__ = [
     "FEELINGS",

@@ -1,156 +1,90 @@
-"""The jobs of a run: from a file, or from lists of prompts and emotions."""
+"""Jobs from a file, or from lists of prompts and emotions; their names and seeds."""
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import count
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count as numbers
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-import lightning as L
-from jsonargparse.typing import Path_fr
-from torch.utils.data import DataLoader
-
+from muse.data.entries import JobsFile, named
 from muse.digests import file_digest
 from muse.emotions import parse_target
 from muse.jobs import Job, derive_seed, safe_name
 from muse.types import MuseError
 
-COLUMNS = ("id", "prompt", "emotion", "seed", "image", "image_sha256")
-
-
-class Jobs(L.LightningDataModule):
-    """The jobs of `muse fit-free`.
-
-    Either a file, which goes before lists, or prompts x emotions. Every prompt's emotions share a
-    seed, so that the pictures differ by the emotion alone. A missing seed derives from the run's
-    seed and the job's id (the prompt, where there is none), never from its position.
-
-    Args:
-        jobs: a CSV with a header, or a JSONL file: ``prompt``, ``emotion`` and, where wanted,
-            ``id``, ``seed`` and ``image`` (a path relative to the file).
-        prompts: what the pictures show, instead of a file.
-        emotions: a name or a mixture (``awe:0.7,fear:0.3``) each, for every prompt.
-        seed: the run's seed.
-        limit: only the first so many jobs.
-
-    Raises:
-        MuseError: no jobs, or one that can't be read (file and line are named).
-    """
-
-    def __init__(
-        self,
-        jobs: Path_fr | str | None = None,
-        prompts: list[str] | None = None,
-        emotions: list[str | dict[str, float]] | None = None,
-        seed: int = 0,
-        limit: int | None = None,
-    ) -> None:
-        super().__init__()
-        if limit is not None and limit < 1:
-            raise MuseError(f"limit = {limit} is not allowed. Use 1 or more, or leave it out.")
-        if jobs is not None:
-            found = read_jobs(Path(os.fspath(jobs)), seed)
-        else:
-            found = cross(prompts or [], emotions or [], seed)
-        self.jobs = found[:limit]
-        if not self.jobs:
-            raise MuseError(
-                "There are no jobs. Give a file (--data.jobs jobs.csv), or --data.prompts and "
-                "--data.emotions."
-            )
-
-    def predict_dataloader(self) -> DataLoader[Job]:
-        """One batch: the list of all jobs of this device."""
-        jobs: Any = self.jobs
-        return DataLoader(jobs, batch_size=len(self.jobs), collate_fn=list, num_workers=0)
+Emotion: TypeAlias = str | Mapping[str, float]
+MOST_COPIES = 10_000
 
 
 def cross(
-    prompts: Sequence[str], emotions: Sequence[str | Mapping[str, float]], seed: int
+    prompts: Sequence[str], emotions: Sequence[Emotion], seed: int, count: int = 1
 ) -> list[Job]:
-    """Every prompt with every emotion."""
+    """Every prompt with every emotion, `count` different pictures of each."""
     targets = [parse_target(emotion) for emotion in emotions]
     pairs = [(check_prompt(prompt), target) for prompt in prompts for target in targets]
     jobs: dict[str, Job] = {}
     for prompt, target in pairs:
-        name = _unique(job_name(prompt, target), jobs)
+        name = unique_name(job_name(prompt, target), jobs)
         jobs[name] = Job(name, prompt, target, derive_seed(seed, prompt))
-    return list(jobs.values())
+    return with_copies((job, count) for job in jobs.values())
 
 
-def read_jobs(path: Path, seed: int) -> list[Job]:
-    """The jobs in a CSV or JSONL file; `seed` is the run's."""
-    jobs: list[Job] = []
+def read_jobs(path: Path, seed: int, emotions: Sequence[Emotion] = (), count: int = 1) -> list[Job]:
+    """The jobs in a file, or in standard input (``-``).
+
+    Args:
+        path: the file.
+        seed: the run's.
+        emotions: for a file of prompts alone.
+        count: how many pictures of a job that doesn't say it.
+    """
+    file = JobsFile.open(path)
+    jobs: list[tuple[Job, int]] = []
     lines: dict[str, int] = {}
-    for number, entry in _entries(path):
-        try:
-            job = _job(entry, path.parent, seed, lines)
-        except MuseError as error:
-            raise MuseError(f"{path}, line {number}: {error}") from None
-        if job.id in lines:
-            raise MuseError(
-                f"{path}, line {number}: id {job.id!r} stands in line {lines[job.id]} already. "
-                "Give every job an id of its own."
-            )
-        lines[job.id] = number
-        jobs.append(job)
-    return jobs
-
-
-def _entries(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    if path.suffix not in (".csv", ".jsonl"):
-        raise MuseError(f"Jobs file {str(path)!r} is of an unknown kind. Use .csv or .jsonl.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MuseError(f"Jobs file {str(path)!r} can't be read ({error}).") from None
-    yield from _csv_entries(path, text) if path.suffix == ".csv" else _json_entries(path, text)
-
-
-def _csv_entries(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.DictReader(text.splitlines(), strict=True)
-    try:
-        header = [name.strip() for name in reader.fieldnames or []]
-        if not {"prompt", "emotion"} <= set(header):
-            raise MuseError(
-                f"{path}, line 1: the header is {','.join(header)!r}. "
-                f"It needs prompt and emotion; allowed: {', '.join(COLUMNS)}."
-            )
-        reader.fieldnames = header
-        for row in reader:
-            if None in row or None in row.values():
+    for number, entry in _entries(file, emotions):
+        with _at(file, number):
+            job = _job(entry, file.folder, seed, lines)
+            if job.id in lines:
                 raise MuseError(
-                    f"{path}, line {reader.line_num}: not {len(header)} values, as many as the "
-                    f"header has ({','.join(header)}). Quote a value that contains a comma."
+                    f"id {job.id!r} stands in line {lines[job.id]} already. Give every job an id "
+                    "of its own."
                 )
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise MuseError(f"{path}, line {reader.line_num}: not CSV ({error}).") from None
+            lines[job.id] = number
+            jobs.append((job, check_count(entry.get("count"), count)))
+    return with_copies(jobs)
 
 
-def _json_entries(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-            json.dumps(entry, ensure_ascii=False).encode()  # half a surrogate pair is no text
-        except (json.JSONDecodeError, UnicodeEncodeError) as error:
-            raise MuseError(f"{path}, line {number}: not JSON ({error}).") from None
-        if not isinstance(entry, dict):
-            raise MuseError(f"{path}, line {number}: not an object. Write one {{...}} a line.")
-        yield number, entry
+def _entries(
+    file: JobsFile, emotions: Sequence[Emotion]
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    if file.kind == ".txt" and not emotions:
+        raise MuseError(
+            f"{file.name} has prompts alone. Say with which emotions: "
+            "--data.emotions '[awe, fear]'."
+        )
+    targets = [{"emotion": parse_target(emotion)} for emotion in emotions]
+    for number, values in file.rows():
+        with _at(file, number):
+            entry = named(values)
+        for target in targets if file.kind == ".txt" else [{}]:
+            yield number, {**entry, **target}
+
+
+@contextmanager
+def _at(file: JobsFile, line: int) -> Iterator[None]:
+    """Say where a mistake stands."""
+    try:
+        yield
+    except MuseError as error:
+        raise file.at(line, error) from None
 
 
 def _job(entry: Mapping[str, Any], folder: Path, seed: int, taken: Container[str]) -> Job:
-    extra = sorted(set(entry) - set(COLUMNS))
-    if extra:
-        raise MuseError(f"unknown column {extra[0]!r}. Allowed: {', '.join(COLUMNS)}.")
     prompt, emotion = check_prompt(str(entry.get("prompt") or "")), entry.get("emotion")
     if not emotion or not isinstance(emotion, str | dict):
         raise MuseError(
@@ -158,10 +92,10 @@ def _job(entry: Mapping[str, Any], folder: Path, seed: int, taken: Container[str
         )
     target = parse_target(emotion)
     given = str(entry.get("id") or "").strip()
-    name = safe_name(given) if given else _unique(job_name(prompt, target), taken)
+    name = _own_name(given) if given else unique_name(job_name(prompt, target), taken)
     own = check_seed(entry.get("seed"), derive_seed(seed, given or prompt))
-    image = str(entry.get("image") or "").strip()
-    path = (folder / image).resolve() if image else None
+    image = str(entry.get("image") or "")
+    path = (folder / image).resolve() if image.strip() else None
     if path is not None and not path.is_file():
         raise MuseError(f"there is no picture at {str(path)!r}. Paths are relative to the file.")
     if path is not None and entry.get("image_sha256") not in (None, "", file_digest(path)):
@@ -179,15 +113,44 @@ def check_prompt(given: str) -> str:
 
 def check_seed(given: object, otherwise: int) -> int:
     """The seed, or `otherwise` where none is given; one out of range is a `MuseError`."""
-    if given in (None, ""):
-        return otherwise
-    try:
-        seed = int(str(given))
-    except ValueError:
-        raise MuseError(f"seed {given!r} is not a whole number.") from None
+    seed = _whole("seed", given, otherwise)
     if not 0 <= seed < 2**63:
         raise MuseError(f"seed {seed} is out of range. Use 0 or more, below 2^63.")
     return seed
+
+
+def check_count(given: object, otherwise: int) -> int:
+    """How many pictures, or `otherwise` where it isn't said; too many are a `MuseError`."""
+    count = _whole("count", given, otherwise)
+    if not 1 <= count <= MOST_COPIES:
+        raise MuseError(f"count {count} is out of range. Use 1 to {MOST_COPIES}.")
+    return count
+
+
+def _whole(name: str, given: object, otherwise: int) -> int:
+    """A whole number, as spreadsheets write it too: ``5.0``."""
+    if given in (None, ""):
+        return otherwise
+    try:
+        return int(re.sub(r"[.,]00?$", "", str(given).strip()))
+    except ValueError:
+        raise MuseError(f"{name} {given!r} is not a whole number.") from None
+
+
+def with_copies(jobs: Iterable[tuple[Job, int]]) -> list[Job]:
+    """Each job, and so many pictures of it in all: further ones have names that no other job has,
+    and seeds that depend on the job's seed and their number alone.
+    """
+    wanted = list(jobs)
+    names = {job.id for job, _ in wanted}
+    made: list[Job] = []
+    for job, count in wanted:
+        made.append(job)
+        for number in range(2, count + 1):
+            name = unique_name(job.id, names, number)
+            names.add(name)
+            made.append(replace(job, id=name, seed=derive_seed(job.seed, f"picture {number}")))
+    return made
 
 
 def write_jobs(jobs: Sequence[Job]) -> str:
@@ -208,35 +171,17 @@ def job_name(prompt: str, target: Mapping[str, float]) -> str:
     return safe_name("-".join([*prompt.lower().split(), *feelings]))
 
 
-def _unique(name: str, taken: Container[str]) -> str:
-    """`name`, or with the least number from 2 on that makes it another than those taken."""
-    numbered = (f"{name}-{number}" for number in count(2))
-    return name if name not in taken else next(new for new in numbered if new not in taken)
-
-
-@dataclass(frozen=True)
-class Twins:
-    """The plain pictures that stand beside the steered ones.
-
-    Attributes:
-        jobs: one plain job for each distinct prompt, seed and picture.
-        of: job id -> the id of its plain twin.
+def unique_name(name: str, taken: Container[str], first: int | None = None) -> str:
+    """`name`, or with the least number that makes it another than those taken: from 2 on, or from
+    `first` on, and then in any case with a number.
     """
+    numbered = (f"{name}-{number}" for number in numbers(first or 2))
+    if first is None and name not in taken:
+        return name
+    return next(new for new in numbered if new not in taken)
 
-    jobs: list[Job]
-    of: dict[str, str]
 
-
-def plain_twins(jobs: Sequence[Job]) -> Twins:
-    """The plain twin of every job: same x_T, no emotion, made once for jobs that share it."""
-    made: dict[tuple[str, int, Path | None], Job] = {}
-    names: set[str] = set()
-    of: dict[str, str] = {}
-    for job in jobs:
-        key = (job.prompt, job.seed, job.image)
-        if key not in made:
-            name = _unique(safe_name(f"plain-{job.prompt}"), names)
-            names.add(name)
-            made[key] = Job(name, job.prompt, None, job.seed, job.image)
-        of[job.id] = made[key].id
-    return Twins(list(made.values()), of)
+def _own_name(given: str) -> str:
+    """A job's name of its user's; those that muse made (with a digest, or a number) stay."""
+    safe = re.fullmatch(r"[a-z0-9_]([a-z0-9._-]{0,98}[a-z0-9_])?", given)
+    return given if safe else safe_name(given)

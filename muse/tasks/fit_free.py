@@ -77,6 +77,8 @@ class FitFree(L.LightningModule):
         self._check(jobs)
         if self.trainer.is_global_zero:
             self.folder.open(jobs, self.config)
+        for line in self.trainer.datamodule.notes:
+            self._note(line)
         self.folder.digest = self.trainer.strategy.broadcast(self.folder.digest)
 
     def transfer_batch_to_device(

@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from muse.backbones import Backbone
 from muse.data import write_jobs
 from muse.emotions import strongest
-from muse.files import make_folder, replacing, write_text
+from muse.files import as_yaml, make_folder, replacing, write_text
 from muse.jobs import Job
 from muse.pictures import Picture
 from muse.records import Record, make_record, read_records, write_record
@@ -145,6 +145,6 @@ def repeatable(settings: dict[str, Any]) -> str:
     """The configuration as YAML that makes the same pictures again from any folder: the jobs are
     those in jobs.jsonl beside it.
     """
-    data = {"jobs": "jobs.jsonl", "prompts": None, "emotions": None, "limit": None}
+    data = {"jobs": "jobs.jsonl", "prompts": None, "emotions": None, "limit": None, "count": 1}
     again = {**settings, "data": {**(settings.get("data") or {}), **data}}
-    return yaml.safe_dump(again, sort_keys=False, allow_unicode=True)
+    return as_yaml(again)

@@ -59,6 +59,11 @@ class MuseTrainer(L.Trainer):
             MuseError: fewer jobs than devices, jobs that the parts can't do, or a folder that
                 can't be written.
         """
+        if datamodule.from_stdin and self.world_size > 1:
+            raise MuseError(
+                f"Standard input can't be read by {self.world_size} devices. Save the jobs in a "
+                "file, or use one device: --trainer.devices 1."
+            )
         if len(datamodule.jobs) < self.world_size:
             raise MuseError(
                 f"{len(datamodule.jobs)} jobs are fewer than {self.world_size} devices. "
