@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -56,6 +57,15 @@ def test_what_spreadsheets_write(tmp_path: Path, text: str | bytes) -> None:
     assert read(tmp_path, text) == WANTED
     assert read(tmp_path, text, "JOBS.CSV") == WANTED
     assert read(tmp_path, text, "unicode text.txt") == WANTED
+
+
+def test_the_file_in_the_docs(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "jobs.md").read_text()
+    [text] = re.findall(r"```\n(prompt.*?)```", page, re.DOTALL)
+    assert [job.prompt for job in read(tmp_path, text)] == [
+        "a dog in a park",
+        *["a horse, at noon"] * 3,
+    ]
 
 
 def test_a_line_break_in_quotes_is_white_space(tmp_path: Path) -> None:

@@ -309,7 +309,8 @@ def test_prompts_are_remarked_on_once(
         more = [f"--model.guidance_scale={scale}", "--model.negative_prompt=fog"]
         assert main(["fit-free", *words, *more, "--output_dir", str(tmp_path / str(scale))]) == 0
         lines = capsys.readouterr().err.splitlines()
-        assert [line for line in lines if line.startswith("muse: note")] == told
+        read = "muse: note: Read 2 prompts: 'a b c dog', 'a b c'."
+        assert [line for line in lines if line.startswith("muse: note")] == [*told, read]
     long = " ".join("abcdefghijklmnopqrstuvwxyz")
     ask = ["generate", long, "--out", str(tmp_path / "a.png")]
     ask += ["--config", "default", "--config", str(tiny / "tiny.yaml")]
