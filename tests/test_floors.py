@@ -17,6 +17,8 @@ FLOORS = {
     "muse.registry": 0,
     "muse.jobs": 0,
     "muse.results": 0,
+    "muse.damage": 0,
+    "muse.variants": 0,
     "muse.weights": 0,
     "muse.wording": 0,
     "muse.files": 0,

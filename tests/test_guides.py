@@ -228,6 +228,16 @@ def test_another_projects_head_is_told(clip, tmp_path):
         SimEmo(clip, path)
 
 
+@pytest.mark.parametrize("kind", [EmoGen, EmoEdit, SimEmo])
+def test_heads_that_a_training_loop_saved(kind, clip, tmp_path):
+    given = {f"module.{key}": value for key, value in heads(kind).items()}
+    torch.save({"epoch": 3, "model_state_dict": given}, tmp_path / "head.pth")
+    torch.save(heads(kind), tmp_path / "plain.pth")
+    image = smooth(40, 40)
+    found, wanted = (kind(clip, str(tmp_path / f"{name}.pth"))(image) for name in ("head", "plain"))
+    assert torch.equal(found, wanted)
+
+
 def test_a_convnet_comes_back_as_it_was_saved(tmp_path):
     torch.manual_seed(0)
     guide = ConvNet(width=8)

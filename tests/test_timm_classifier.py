@@ -204,6 +204,10 @@ def test_a_state_dict_of_the_timm_model_will_do(tmp_path: Path) -> None:
         guide = TimmClassifier("resnet10t", str(path), options=SMALL).eval()
         assert torch.equal(guide.model.fc.weight, model.fc.weight)
         assert guide.labels == EMOTIONS
+    parallel = torch.nn.DataParallel(model).state_dict()
+    torch.save({"epoch": 3, "state_dict": parallel}, tmp_path / "loop.pth")
+    guide = TimmClassifier("resnet10t", str(tmp_path / "loop.pth"), options=SMALL)
+    assert torch.equal(guide.model.fc.weight, model.fc.weight)
 
 
 def test_foreign_classes_are_mapped_and_come_back(tmp_path: Path) -> None:

@@ -90,12 +90,123 @@ def test_truncated_files(tmp_path, suffix):
     refused(path)
 
 
+POINTER = b"""version https://git-lfs.github.com/spec/v1
+oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393
+size 12345
+"""
+PAGE = b"""
+
+<!DOCTYPE html>
+<html><head><title>Sign in</title></head></html>
+"""
+IMPOSTORS = {
+    "pointer": (POINTER, "is a Git LFS pointer, not the weights themselves. Run `git lfs pull`"),
+    "page": (PAGE, "is a web page (HTML), not weights. Download the file itself"),
+    "marked page": (b"\xef\xbb\xbf" + PAGE, "is a web page (HTML)"),
+    "empty": (b"", "is empty. Download the file again"),
+}
+"""What lies where weights should, and what is told of it."""
+
+
+@pytest.mark.parametrize("suffix", ["pth", "pt", "bin", "safetensors"])
+@pytest.mark.parametrize("impostor", IMPOSTORS)
+def test_files_that_are_something_else(tmp_path, impostor, suffix):
+    content, says = IMPOSTORS[impostor]
+    path = tmp_path / f"head.{suffix}"
+    path.write_bytes(content)
+    assert says in refused(path)
+
+
+def test_half_a_safetensors_file_says_how_much_is_missing(tmp_path):
+    path = tmp_path / "head.safetensors"
+    save_file(STATE, path, metadata={"labels": "[]"})
+    whole = path.read_bytes()
+    for kept in (len(whole) - 1, len(whole) // 2, 100):
+        path.write_bytes(whole[:kept])
+        found = refused(path)
+        assert f"is only the first {kept} bytes of " in found
+        assert "Download the file again" in found
+        assert ("bytes of more than " in found) == (kept == 100), "its header ends later"
+    assert f"bytes of {len(whole):,}." not in found
+    path.write_bytes(whole)
+    assert equal(load_state(str(path))[0], STATE)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "bin"])
+def test_half_a_torch_file(tmp_path, suffix):
+    path = tmp_path / f"head.{suffix}"
+    torch.save(STATE, path)
+    whole = path.read_bytes()
+    for kept in (len(whole) // 2, 300, len(whole) - 30):
+        path.write_bytes(whole[:kept])
+        assert "is only the beginning of a file. Download the file again" in refused(path)
+
+
+def test_a_torch_file_of_old_that_ends_anywhere(tmp_path):
+    path = tmp_path / "head.pth"
+    torch.save(STATE, path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    lines = []
+    for kept in range(0, len(whole), 3):
+        path.write_bytes(whole[:kept])
+        lines.append(refused(path))
+    assert sum("ends too early: download the file again" in line for line in lines) > 50
+
+
+# --- what training loops save ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["state_dict", "model", "model_state_dict"])
+def test_a_training_checkpoint_is_unwrapped(tmp_path, name):
+    path = tmp_path / "checkpoint.pth"
+    optimiser = torch.optim.AdamW(nn.Linear(3, 2).parameters()).state_dict()
+    torch.save({"epoch": 3, "optimizer": optimiser, name: STATE, "arch": "vit"}, path)
+    state, metadata = load_state(str(path))
+    assert equal(state, STATE)
+    assert metadata == {}
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module."])
+def test_names_lose_what_a_wrapper_gave_them(tmp_path, suffix, prefix):
+    path = tmp_path / f"head.{suffix}"
+    given = {prefix + key: value for key, value in STATE.items()}
+    torch.save({"state_dict": given}, path) if suffix == "pth" else save_file(given, path)
+    assert equal(load_state(str(path))[0], STATE)
+
+
+def test_data_parallel_itself(tmp_path):
+    path = tmp_path / "head.pth"
+    layer = nn.Linear(3, 2)
+    torch.save(nn.DataParallel(layer).state_dict(), path)
+    assert equal(load_state(str(path))[0], layer.state_dict())
+
+
+def test_a_part_called_module_keeps_its_name(tmp_path):
+    mixed = {"module.weight": torch.ones(2), "fc.bias": torch.ones(2)}
+    torch.save(mixed, tmp_path / "mixed.pth")
+    assert load_state(str(tmp_path / "mixed.pth"))[0].keys() == mixed.keys()
+    own = {"module.weight": torch.ones(2)}  # as `muse fit` saves a guide of one's own
+    save_file(own, tmp_path / "own.safetensors", metadata={"labels": "[]"})
+    assert load_state(str(tmp_path / "own.safetensors"))[0].keys() == own.keys()
+
+
 def test_missing_files_and_folders(tmp_path):
     assert "No checkpoint at" in refused(tmp_path / "none.pth")
     assert "No checkpoint at" in refused(tmp_path)
 
 
-@pytest.mark.parametrize("content", [{"a": {"b": torch.ones(1)}}, {"epoch": 3}, torch.ones(2), [1]])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"a": {"b": torch.ones(1)}},
+        {"epoch": 3},
+        torch.ones(2),
+        [1],
+        {"model": {"a": {"b": torch.ones(1)}}},
+        {"state_dict": 3},
+    ],
+)
 def test_more_than_a_state_dict(tmp_path, content):
     path = tmp_path / "head.pth"
     torch.save(content, path)
