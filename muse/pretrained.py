@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from muse.types import MuseError
+from muse.variants import choose_variant
 from muse.weights import UNREADABLE, locate, reason_of
 
 PROBE = 64
 """Side of the picture that a processor is tried on."""
+READ = (".safetensors", ".bin")
+"""Files of weights, the first ones rather: of the others nothing but tensors is unpickled."""
 
 
 class Preprocessing:
@@ -86,12 +90,17 @@ def load(kind: Any, name: str, what: str, **options: Any) -> Any:
 
 
 def load_model(kind: Any, name: str, what: str) -> Any:
-    """A whole transformers model in float32: no weight of it is left at random.
+    """A whole transformers model in float32: no weight of it is left at random. Of a folder that
+    has a variant's weights alone, these.
 
     Raises:
-        MuseError: what `load` refuses, and weights that are missing or of other shapes.
+        MuseError: what `load` refuses, files that are no whole weights, and weights that are
+            missing or of other shapes.
     """
-    options = {"ignore_mismatched_sizes": True, "output_loading_info": True}
+    options: dict[str, Any] = {"ignore_mismatched_sizes": True, "output_loading_info": True}
+    variant = choose_variant(Path(locate(name)), [""], None, name, READ, "Keep one of them")
+    if variant is not None:
+        options["variant"] = variant
     model, info = load(kind, name, what, dtype=torch.float32, **options)
     wrong = [f"{key} is missing" for key in sorted(info["missing_keys"])]
     wrong += [

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import huggingface_hub
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DiffusionPipeline, StableDiffusionPipeline
+from diffusers.schedulers import scheduling_euler_discrete
+from diffusers.utils import dummy_torch_and_scipy_objects, import_utils
 from safetensors.torch import load_file
 
 from muse.backbones import (
@@ -22,6 +25,8 @@ from muse.backbones import (
     load_backbone,
 )
 from muse.types import MuseError
+from muse.variants import variant_of
+from tests.test_weights import IMPOSTORS, POINTER
 
 
 @pytest.fixture
@@ -106,7 +111,221 @@ def test_weights_that_need_unpickling_are_never_read(
 def test_damaged_weights(copy: Path, part: str) -> None:
     [weights] = (copy / part).glob("*.safetensors")
     weights.write_bytes(weights.read_bytes()[:-100])
+    assert f"{weights.name}' is only the first" in refused(lambda: StableDiffusion(str(copy)))
+    weights.write_bytes(b"\1" * 99)
     assert "No StableDiffusionPipeline under" in refused(lambda: StableDiffusion(str(copy)))
+
+
+@pytest.mark.parametrize("impostor", IMPOSTORS)
+@pytest.mark.parametrize("part", ["unet", "text_encoder"])
+def test_files_that_are_something_else(copy: Path, part: str, impostor: str) -> None:
+    [weights] = (copy / part).glob("*.safetensors")
+    content, says = IMPOSTORS[impostor]
+    weights.write_bytes(content)
+    line = refused(lambda: StableDiffusion(str(copy)))
+    assert f"{str(weights)!r} {says}" in line
+
+
+def test_a_tokenizer_that_is_a_pointer(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    pixart = Path(shutil.copytree(tiny_folder("pixart"), tmp_path / "copy"))
+    (pixart / "tokenizer" / "tokenizer.json").write_bytes(POINTER)
+    assert "tokenizer.json' is a Git LFS pointer" in refused(lambda: PixArtAlpha(str(pixart)))
+    (pixart / "tokenizer" / "tokenizer.json").unlink()
+    (pixart / "tokenizer" / "spiece.model").write_bytes(POINTER)
+    assert "spiece.model' is a Git LFS pointer" in refused(lambda: PixArtAlpha(str(pixart)))
+
+
+# --- packages -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Diffusers as it is where scipy isn't installed."""
+    absent = (lambda: False, import_utils.BACKENDS_MAPPING["scipy"][1])
+    monkeypatch.setitem(import_utils.BACKENDS_MAPPING, "scipy", absent)
+    dummy = dummy_torch_and_scipy_objects.LMSDiscreteScheduler
+    monkeypatch.setattr(diffusers, "LMSDiscreteScheduler", dummy)
+    monkeypatch.setattr(scheduling_euler_discrete, "is_scipy_available", lambda: False)
+
+
+def test_a_scheduler_that_lacks_a_package(copy: Path, without_scipy: None) -> None:
+    index = copy / "model_index.json"
+    known = json.loads(index.read_text())
+    index.write_text(json.dumps({**known, "scheduler": ["diffusers", "LMSDiscreteScheduler"]}))
+    line = refused(lambda: StableDiffusion(str(copy)))
+    assert "The LMSDiscreteScheduler of" in line
+    assert "needs what isn't installed: pip install scipy. Or save the pipeline with a" in line
+    index.write_text(json.dumps({**known, "scheduler": ["diffusers", "EulerDiscreteScheduler"]}))
+    config = copy / "scheduler" / "scheduler_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "use_beta_sigmas": True}))
+    line = refused(lambda: StableDiffusion(str(copy)))
+    assert "The scheduler of" in line
+    assert "needs what isn't installed: pip install scipy. Or save the pipeline with a" in line
+
+
+# --- variants -----------------------------------------------------------------------------------
+
+
+def save_variant(source: Path, folder: Path, variant: str, **options: Any) -> None:
+    """Save the model of a folder as a variant of it, each weight by 1 % larger."""
+    pipeline = DiffusionPipeline.from_pretrained(source, low_cpu_mem_usage=False)
+    for part in pipeline.components.values():
+        for weight in part.parameters() if isinstance(part, torch.nn.Module) else ():
+            weight.data.mul_(1.01)
+    pipeline.save_pretrained(folder, variant=variant, **options)
+
+
+def larger(backbone: Backbone, plain: Backbone) -> dict[str, bool]:
+    """For each component, whether its weights are those of the variant."""
+    found, wanted = backbone.state_dict(), plain.state_dict()
+    assert found.keys() == wanted.keys()
+    told: dict[str, set[bool]] = {}
+    for name in dict(plain.named_parameters()):
+        part = ".".join(name.split(".")[: 2 if name.startswith("text_encoders") else 1])
+        same, scaled = (torch.equal(found[name], by * wanted[name]) for by in (1, 1.01))
+        if bool(wanted[name].any()):
+            assert same != scaled
+            told.setdefault(part, set()).add(scaled)
+    assert all(len(values) == 1 for values in told.values())
+    return {part: values.pop() for part, values in told.items()}
+
+
+@pytest.mark.parametrize("family", ["sd", "sdxl", "pixart", "sd3", "flux-dev"])
+def test_a_folder_of_one_variant_alone_loads_by_itself(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, family: str
+) -> None:
+    plain = load_backbone(str(tiny_folder(family)))
+    save_variant(tiny_folder(family), tmp_path, "fp16")
+    for options in ({}, {"variant": "fp16"}):
+        assert all(larger(load_backbone(str(tmp_path), **options), plain).values())
+    line = refused(lambda: load_backbone(str(tmp_path), variant="bf16"))
+    assert "has no weights of the variant 'bf16'. It has: fp16." in line
+
+
+def test_where_both_are_there_the_option_chooses(copy: Path) -> None:
+    plain = StableDiffusion(str(copy))
+    with pytest.raises(MuseError, match=r"'fp16'\. It has none: leave variant out"):
+        StableDiffusion(str(copy), variant="fp16")
+    save_variant(copy, copy, "fp16", max_shard_size="20KB")
+    assert len(list((copy / "unet").glob("*.fp16-0000?-of-*.safetensors"))) > 1, "in shards too"
+    assert not any(larger(StableDiffusion(str(copy)), plain).values())
+    assert all(larger(StableDiffusion(str(copy), variant="fp16"), plain).values())
+    for file in (copy / "vae").glob("*.fp16*"):
+        file.unlink()
+    made = larger(StableDiffusion(str(copy), variant="fp16"), plain)
+    assert made == {"model": True, "vae": False, "text_encoders.text_encoder": True}
+
+
+def test_files_that_are_not_asked_for_may_be_pointers(
+    tiny_folder: Callable[[str], Path], copy: Path
+) -> None:
+    """As ``git lfs pull --include`` of a variant leaves them."""
+    plain = StableDiffusion(str(tiny_folder("sd")))
+    pointers = list(copy.rglob("*.safetensors"))
+    save_variant(tiny_folder("sd"), copy, "fp16")
+    for file in pointers:
+        file.write_bytes(POINTER)
+    assert all(larger(StableDiffusion(str(copy), variant="fp16"), plain).values())
+    assert "is a Git LFS pointer" in refused(lambda: StableDiffusion(str(copy)))
+
+
+def test_several_variants_alone_have_to_be_chosen_from(copy: Path, tmp_path: Path) -> None:
+    plain, folder = StableDiffusion(str(copy)), tmp_path / "both"
+    for variant in ("ema", "fp16"):
+        save_variant(copy, folder, variant)
+    line = refused(lambda: StableDiffusion(str(folder)))
+    assert "has weights of the variants ema, fp16 alone. Choose one by variant" in line
+    assert all(larger(StableDiffusion(str(folder), variant="ema"), plain).values())
+
+
+@pytest.mark.parametrize(
+    ("file", "variant"),
+    [
+        ("model.safetensors", ""),
+        ("model-00001-of-00002.safetensors", ""),
+        ("pytorch_model.bin", ""),
+        ("diffusion_pytorch_model.fp16.safetensors", "fp16"),
+        ("diffusion_pytorch_model.non_ema.bin", "non_ema"),
+        ("model.fp16-00001-of-00002.safetensors", "fp16"),
+        ("model-00001-of-00002.fp16.safetensors", "fp16"),  # of old
+        ("model.safetensors.index.json", None),
+        ("adapter_model.safetensors", None),
+        ("config.json", None),
+    ],
+)
+def test_variants_by_name(file: str, variant: str | None) -> None:
+    assert variant_of(file) == variant
+
+
+# --- the hub ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(tiny_folder: Callable[[str], Path], tmp_path: Path, offline: None) -> Path:
+    """A hub's cache in which ``someone/tiny`` has a ``main`` and, in ``v2``, a variant."""
+    root = tmp_path / "cache" / "models--someone--tiny"
+    for revision, commit in (("main", "a" * 40), ("v2", "b" * 40)):
+        snapshot = root / "snapshots" / commit
+        shutil.copytree(tiny_folder("sd"), snapshot)
+        (root / "refs").mkdir(exist_ok=True)
+        (root / "refs" / revision).write_text(commit)
+    save_variant(snapshot, snapshot, "fp16")
+    return tmp_path / "cache"
+
+
+def test_a_hub_id_is_fetched_as_it_is_said(
+    tiny_folder: Callable[[str], Path], hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = StableDiffusion(str(tiny_folder("sd")))
+    fetching: Any = {"cache_dir": str(hub), "local_files_only": True}
+    assert "needs the network once" in refused(lambda: load_backbone("someone/tiny"))
+    assert not any(larger(load_backbone("someone/tiny", hub=fetching), plain).values())
+    fetching = {**fetching, "revision": "v2", "token": "hf_secret"}
+    given = []
+    for name in ("load_config", "from_pretrained"):
+        own = getattr(StableDiffusionPipeline, name)
+
+        def spy(path: str, own: Any = own, **options: Any) -> Any:
+            given.append(options)
+            return own(path, **options)
+
+        monkeypatch.setattr(StableDiffusionPipeline, name, spy)
+    made = load_backbone("someone/tiny", variant="fp16", hub=fetching)
+    assert all(larger(made, plain).values())
+    assert given[0].items() >= fetching.items()
+    assert any(options.items() >= {**fetching, "variant": "fp16"}.items() for options in given)
+    line = refused(lambda: load_backbone("someone/tiny", variant="fp17", hub=fetching))
+    assert "variant=fp17" in line
+
+
+def test_a_hub_id_of_one_variant_alone_says_so(
+    tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(
+            "Could not find the necessary `safetensors` weights in "
+            "{'unet/diffusion_pytorch_model.fp16.safetensors', 'vae/model.fp16.safetensors'} "
+            "(variant=None)"
+        )
+
+    monkeypatch.setattr(StableDiffusionPipeline, "from_pretrained", fail)
+    line = refused(lambda: StableDiffusion(str(tiny_folder("sd"))))
+    assert "has weights of the variant fp16 alone. Choose it by variant: fp16." in line
+
+
+def test_a_folder_has_no_revisions(tiny_folder: Callable[[str], Path]) -> None:
+    folder = str(tiny_folder("sd"))
+    line = refused(lambda: load_backbone(folder, hub={"revision": "v2"}))
+    assert "revision = 'v2' goes with a hub id, and" in line
+    load_backbone(folder, hub={"local_files_only": True, "token": None})
+
+
+def test_an_option_that_is_none(tiny_folder: Callable[[str], Path]) -> None:
+    line = refused(lambda: load_backbone(str(tiny_folder("sd")), decoder_tilling=True))
+    assert "StableDiffusion has no option 'decoder_tilling'. Did you mean 'decoder_tiling'?" in line
+    line = refused(lambda: load_backbone(str(tiny_folder("sd3")), t6=False))
+    assert "max_sequence_length, " in line
+    assert "pretrained" not in line
 
 
 def test_weights_of_other_shapes(copy: Path) -> None:

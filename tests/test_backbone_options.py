@@ -30,6 +30,7 @@ from muse.schedulers import StepWindow
 from muse.steering import TokenOptimization
 from muse.types import MuseError, Node
 from tests import tiny
+from tests.test_weights import POINTER
 
 SIZE = (16, 24)
 
@@ -142,6 +143,18 @@ def test_previews_that_do_not_fit_are_refused(sd: str, tmp_path: Path) -> None:
         StableDiffusion(sd, preview_decoder=str(tmp_path))
     with pytest.raises(MuseError, match="multiples of 2"):
         StableDiffusion(sd, preview_size=9)
+
+
+def test_a_tiny_autoencoder_of_one_variant_alone(sd: str, taesd: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    tiny.tiny_autoencoder().save_pretrained(tmp_path, variant="fp16")
+    found, wanted = (StableDiffusion(sd, preview_decoder=p) for p in (str(tmp_path), taesd))
+    latent = noise(1, 4, 8, 12)
+    assert torch.equal(found.preview(latent), wanted.preview(latent))
+    [weights] = tmp_path.glob("*.safetensors")
+    weights.write_bytes(POINTER)
+    with pytest.raises(MuseError, match=r"fp16\.safetensors' is a Git LFS pointer"):
+        StableDiffusion(sd, preview_decoder=str(tmp_path))
 
 
 # --- memory -------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ from muse.guides import ClipSimilarity, EmoEdit, EmoGen, Guide, SimEmo, ZeroShot
 from muse.tasks import EmotionClassification
 from muse.types import MuseError
 from tests.test_pretrained import picture, tensor
-from tests.tiny_guides import clip_folder, siglip_folder, tiny_siglip
+from tests.test_weights import POINTER
+from tests.tiny_guides import clip_folder, siglip_folder, tiny_clip, tiny_siglip
 
 PROMPTS = ["a dog", "fog on a hill", "a dog"]
 LONG = "one two three abc four"  # a letter is a token
@@ -143,7 +144,7 @@ def test_mistakes_are_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Monke
         with pytest.raises(MuseError) as caught:
             load_clip(name)
         assert "\n" not in str(caught.value)
-        assert repr(name) in str(caught.value)
+        assert name in str(caught.value)
         return str(caught.value)
 
     small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -157,9 +158,32 @@ def test_mistakes_are_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Monke
     damaged = Path(clip_folder(tmp_path / "damaged"))
     weights = (damaged / "model.safetensors").read_bytes()
     (damaged / "model.safetensors").write_bytes(weights[:-9])
+    assert "model.safetensors' is only the first" in refusal(str(damaged))
+    (damaged / "model.safetensors").write_bytes(b"\0" * 99)
     assert "No CLIP under" in refusal(str(damaged))
+    (damaged / "model.safetensors").unlink()
+    (damaged / "pytorch_model.bin").write_bytes(POINTER)
+    assert "pytorch_model.bin' is a Git LFS pointer" in refusal(str(damaged))
+    for variant in ("fp16", "ema"):
+        tiny_clip().save_pretrained(damaged, variant=variant)
+    (damaged / "pytorch_model.bin").unlink()
+    assert "has weights of the variants ema, fp16 alone. Keep one of them" in refusal(str(damaged))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert "needs the network once" in refusal("somebody/no-such-clip")
+
+
+def test_a_folder_of_one_variant_alone(tmp_path: Path) -> None:
+    """What ``save_pretrained(variant="fp16")`` leaves; where a whole one lies beside, that one."""
+    folder = Path(clip_folder(tmp_path / "clip"))
+    (folder / "model.safetensors").unlink()
+    tiny_clip(seed=1).half().save_pretrained(folder, variant="fp16")
+    wanted = tiny_clip(seed=1).half().float().state_dict()
+    found = load_clip.__wrapped__(str(folder)).model.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
+    tiny_clip(seed=2).save_pretrained(folder)
+    wanted = tiny_clip(seed=2).state_dict()
+    found = load_clip.__wrapped__(str(folder)).model.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
 
 
 def test_an_image_of_pil_reads_alike(folder: str) -> None:

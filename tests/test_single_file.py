@@ -25,6 +25,7 @@ from muse.backbones import (
 )
 from tests.original import save_original, save_without_text
 from tests.test_backbone_loading import refused
+from tests.test_weights import IMPOSTORS
 
 BACKBONES: dict[str, type[PipelineBackbone]] = {
     "sd": StableDiffusion,
@@ -190,6 +191,36 @@ def test_single_files_that_can_not_be_loaded(
     save_file({"lora": torch.zeros(2)}, tmp_path / "lora.safetensors")
     line = refused(lambda: StableDiffusion(str(tmp_path / "lora.safetensors"), config=folder))
     assert "Weights for this component appear to be missing" in line
-    (tmp_path / "damaged.safetensors").write_bytes(single.read_bytes()[:5000])
-    line = refused(lambda: StableDiffusion(str(tmp_path / "damaged.safetensors"), config=folder))
-    assert "No StableDiffusionPipeline under" in line
+    line = refused(lambda: StableDiffusion(str(single), config=folder, variant="fp16"))
+    assert "variant = 'fp16' goes with a folder or a hub id" in line
+    line = refused(lambda: StableDiffusion(str(single), config=folder, hub={"revison": "v2"}))  # type: ignore[typeddict-unknown-key]
+    assert "hub has no option 'revison'. Did you mean 'revision'? Use one of: cache_dir, " in line
+
+
+@pytest.mark.parametrize("impostor", [*IMPOSTORS, "half", "noise"])
+def test_single_files_that_are_something_else(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, impostor: str
+) -> None:
+    folder = tiny_folder("sd")
+    single = Path(save_original("sd", folder, tmp_path / "model.safetensors"))
+    half = single.read_bytes()[:5000], "is only the first 5,000 bytes of "
+    noise = b"\1" * 99, "No StableDiffusionPipeline under"
+    content, says = {**IMPOSTORS, "half": half, "noise": noise}[impostor]
+    single.write_bytes(content)
+    assert says in refused(lambda: StableDiffusion(str(single), config=str(folder)))
+
+
+def test_a_denoiser_alone_goes_with_a_variant(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, narrow: None
+) -> None:
+    """All else is that variant's of the config."""
+    whole = tiny_folder("flux-dev")
+    single = save_without_text("flux-dev", whole, tmp_path / "model.safetensors")
+    config = Path(shutil.copytree(whole, tmp_path / "config"))
+    for part in ("vae", "text_encoder", "text_encoder_2"):
+        [weights] = (config / part).glob("*.safetensors")
+        weights.rename(weights.with_suffix(".fp16.safetensors"))
+    wanted = Flux(str(whole)).state_dict()
+    for options in ({}, {"variant": "fp16"}):
+        found = Flux(single, config=str(config), **options).state_dict()
+        assert all(torch.equal(found[name], value) for name, value in wanted.items())

@@ -101,6 +101,20 @@ def test_a_trained_guide_comes_back(mapped, tmp_path):
         folder, None, MAP if mapped else None, str(tmp_path / "plain.pth")
     )
     assert torch.equal(plain.read(image), guide.read(image))
+    parallel = torch.nn.DataParallel(guide.model).state_dict()
+    torch.save({"epoch": 3, "model": parallel}, tmp_path / "loop.pth")
+    loop = TransformersClassifier(folder, None, MAP if mapped else None, str(tmp_path / "loop.pth"))
+    assert torch.equal(loop.read(image), guide.read(image))
+
+
+def test_a_folder_of_one_variant_alone(tmp_path):
+    folder = Path(classifier_folder(tmp_path, EMOTIONS))
+    image = torch.rand(1, 3, SIDE, SIDE)
+    expected = TransformersClassifier(str(folder)).read(image)
+    model = AutoModelForImageClassification.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, variant="fp16")
+    assert torch.equal(TransformersClassifier(str(folder)).read(image), expected)
 
 
 def test_heads_that_are_missing_or_of_another_size(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +14,13 @@ from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.utils import is_accelerate_available
 from safetensors import safe_open
 
-from muse.memory import is_out_of_memory
+from muse.backbones.failures import UNLOADABLE, short, told
+from muse.backbones.options import HubOptions
+from muse.damage import check_whole
 from muse.types import MuseError
-from muse.weights import UNREADABLE, locate, reason_of
+from muse.variants import choose_variant
+from muse.weights import locate
 
-UNLOADABLE = (*UNREADABLE, ImportError, ValueError)
-"""What diffusers raises of a model that isn't there, or isn't complete."""
 UNCONVERTIBLE = (SingleFileComponentError, IndexError, KeyError)
 """What its converters trip over in a single file of another model."""
 TEXT = ("cond_stage_model.", "conditioner.", "text_encoders.")
@@ -37,6 +37,7 @@ def load_pipeline(
     dtype: torch.dtype,
     config: str | None = None,
     denoiser: str = "unet",
+    variant: str | None = None,
     **options: Any,
 ) -> Any:
     """Load a diffusers pipeline of class `cls` from a folder, a hub id or a single file.
@@ -50,64 +51,52 @@ def load_pipeline(
         dtype: of the weights.
         config: the folder or hub id that a single file goes with.
         denoiser: the name of the component that denoises.
-        options: for diffusers' loading, such as components to leave out.
+        variant: of the weights of a folder or hub id; None takes those without, and in a folder
+            that has one variant alone, that one.
+        options: for diffusers' loading, such as components to leave out, and those of
+            `HubOptions`.
 
     Raises:
         MuseError: nothing loadable under that name, a pipeline of another class, a component that
-            is missing, or weights that only unpickling would read.
+            is missing, a variant that isn't there, files that are no whole weights, a package
+            that is needed, or weights that only unpickling would read.
     """
     path = locate(pretrained)
     if Path(path).is_file():
-        return _load_single_file(cls, pretrained, path, dtype, config, denoiser, options)
+        return _load_single_file(cls, pretrained, path, dtype, config, denoiser, variant, options)
     if config is not None:
         raise MuseError(
             f"config = {config!r} goes with a single file, and {pretrained!r} is none, or "
             "isn't there. Leave it out, or give the path of a .safetensors file."
         )
-    _check_index(cls, pretrained, path, options)
-    with _told(cls, pretrained):
-        return cls.from_pretrained(path, **_common(dtype), **options)
+    wanted = _check_index(cls, pretrained, path, options)
+    variant = choose_variant(Path(path), wanted, variant, pretrained)
+    with told(cls, pretrained):
+        return cls.from_pretrained(path, variant=variant, **_common(dtype), **options)
 
 
-def load_tiny(name: str, dtype: torch.dtype) -> Any:
+def load_tiny(name: str, dtype: torch.dtype, **hub: Any) -> Any:
     """Load an `AutoencoderTiny` from a folder, a hub id or a packaged name.
 
+    Args:
+        name: the folder, hub id or packaged name.
+        dtype: of the weights.
+        hub: those of `HubOptions`.
+
     Raises:
-        MuseError: there is none under that name.
+        MuseError: there is none under that name, or its files are no whole weights.
     """
     path = locate(name)
+    variant = choose_variant(Path(path), [""], None, name, remedy="Keep one of them")
     try:
-        kind = AutoencoderTiny.load_config(path).get("_class_name")
+        kind = AutoencoderTiny.load_config(path, **hub).get("_class_name")
         if kind != "AutoencoderTiny":
             raise ValueError(f"it is of class {kind}")
-        return AutoencoderTiny.from_pretrained(path, **_common(dtype))
+        return AutoencoderTiny.from_pretrained(path, variant=variant, **_common(dtype), **hub)
     except UNLOADABLE as error:
         raise MuseError(
-            f"No AutoencoderTiny under {name!r} ({_short(error)}). Give a folder with safetensors "
+            f"No AutoencoderTiny under {name!r} ({short(error)}). Give a folder with safetensors "
             "weights, or a hub id such as 'madebyollin/taesd' (needs the network once)."
-        ) from error
-
-
-@contextmanager
-def _told(cls: Any, pretrained: str, *more: type[Exception]) -> Iterator[None]:
-    """What loading raises, in one line. Nothing but a call of diffusers goes inside, so that a bug
-    of ours is never told as a user's mistake.
-    """
-    expected: tuple[type[Exception], ...] = (*UNLOADABLE, *more)
-    try:
-        yield
-    except expected as error:
-        if is_out_of_memory(error):
-            raise
-        if "tiktoken" in str(error):  # what transformers tries last where sentencepiece isn't there
-            raise MuseError(
-                f"The tokenizer of {pretrained!r} needs sentencepiece and protobuf. Install them: "
-                "pip install 'muse-emotion[large]'."
-            ) from error
-        raise MuseError(
-            f"No {cls.__name__} under {pretrained!r} ({_short(error)}). Give a folder of the "
-            "diffusers layout with safetensors weights (others would have to be unpickled), a hub "
-            "id (needs the network once), or a .safetensors file with its `config`."
         ) from error
 
 
@@ -126,6 +115,7 @@ def _load_single_file(
     dtype: torch.dtype,
     config: str | None,
     denoiser: str,
+    variant: str | None,
     options: dict[str, Any],
 ) -> Any:
     if Path(path).suffix != ".safetensors":
@@ -138,12 +128,20 @@ def _load_single_file(
             f"diffusers loads no {cls.__name__} from a single file. Give a folder of the diffusers "
             "layout, or a hub id."
         )
-    with _told(cls, pretrained):
+    check_whole(Path(path))
+    with told(cls, pretrained):
         counts = _counts(path)
     if not any(name.startswith(TEXT) for name in counts):
-        return _load_around(cls, pretrained, path, dtype, config, denoiser, counts, options)
+        return _load_around(
+            cls, pretrained, path, dtype, config, denoiser, counts, variant, options
+        )
+    if variant is not None:
+        raise MuseError(
+            f"variant = {variant!r} goes with a folder or a hub id, and {pretrained!r} is a file "
+            "that holds the whole model. Leave it out."
+        )
     config = None if config is None else locate(config)
-    with _told(cls, pretrained, *UNCONVERTIBLE):
+    with told(cls, pretrained, *UNCONVERTIBLE):
         return cls.from_single_file(path, config=config, torch_dtype=dtype, **options)
 
 
@@ -155,20 +153,23 @@ def _load_around(
     config: str | None,
     denoiser: str,
     counts: Mapping[str, int],
+    variant: str | None,
     options: dict[str, Any],
 ) -> Any:
     """The denoiser (and autoencoder) of a file without text encoders, all else from `config`."""
-    told = f"{pretrained!r} holds no text encoders, so `config` has to be a whole model"
+    why = f"{pretrained!r} holds no text encoders, so `config` has to be a whole model"
     if config is None:
-        raise MuseError(f"{told}. Give a folder of the diffusers layout, or a hub id.")
+        raise MuseError(f"{why}. Give a folder of the diffusers layout, or a hub id.")
     held = [denoiser, *(["vae"] if any(name.startswith(AUTOENCODER) for name in counts) else [])]
     source, kinds = locate(config), get_type_hints(cls.__init__)
-    with _because(told):
+    with _because(why):
         _check_index(cls, config, source, {**options, **dict.fromkeys(held)})
-    with _told(cls, pretrained, *UNCONVERTIBLE):
+    hub = _hub(options)
+    hub["config_revision"] = hub.pop("revision", None)
+    with told(cls, pretrained, *UNCONVERTIBLE):
         parts = {
             part: kinds[part].from_single_file(
-                path, config=source, subfolder=part, torch_dtype=dtype
+                path, config=source, subfolder=part, torch_dtype=dtype, **hub
             )
             for part in held
         }
@@ -180,17 +181,17 @@ def _load_around(
             f"{wanted}. Give the `config` of the file's own kind of model; quantised files aren't "
             "read."
         )
-    with _because(told):
-        return load_pipeline(cls, config, dtype, **parts, **options)
+    with _because(why):
+        return load_pipeline(cls, config, dtype, variant=variant, **parts, **options)
 
 
 @contextmanager
-def _because(told: str) -> Iterator[None]:
+def _because(why: str) -> Iterator[None]:
     """What is wrong with a `config`, and why all of it is needed."""
     try:
         yield
     except MuseError as error:
-        raise MuseError(f"{told}. {error}") from error
+        raise MuseError(f"{why}. {error}") from error
 
 
 def _counts(path: str) -> dict[str, int]:
@@ -204,41 +205,49 @@ def _count(part: torch.nn.Module) -> int:
     return sum(value.numel() for value in part.state_dict().values())
 
 
+def _hub(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in HubOptions.__annotations__ if name in options}
+
+
 def _check_index(
     cls: type[DiffusionPipeline],
     pretrained: str,
     path: str,
     options: Mapping[str, Any],
-) -> None:
-    """Refuse another pipeline's folder, and one that lacks a component: of a tokenizer that isn't
-    there, transformers would make up an empty one.
+) -> list[str]:
+    """The components to load. Another pipeline's folder is refused, and one that lacks a component:
+    of a tokenizer that isn't there, transformers would make up an empty one.
     """
-    with _told(cls, pretrained):
-        index = cls.load_config(path)
+    with told(cls, pretrained):
+        index = cls.load_config(path, **_hub(options))
     name = index.get("_class_name")
     if name != cls.__name__:
         raise MuseError(
             f"{pretrained!r} is a {name}, not a {cls.__name__}. Name the backbone that loads it; "
             "`muse components` lists them."
         )
-    folder = Path(path)
-    if not folder.is_dir():
-        return
     parts = [part for part, source in index.items() if isinstance(source, list) and source[0]]
     wanted = [part for part in parts if part not in options]
+    folder = Path(path)
+    if not folder.is_dir():
+        return wanted
+    if "revision" in options:
+        raise MuseError(
+            f"revision = {options['revision']!r} goes with a hub id, and {pretrained!r} is a "
+            "folder. Leave it out."
+        )
     missing = [part for part in wanted if not (folder / part).is_dir()]
-    missing += [
-        f"the vocabulary of {part}"
-        for part in wanted
-        if part.startswith("tokenizer") and part not in missing
-        if not any((folder / part / file).is_file() for file in VOCABULARIES)
-    ]
+    for part in wanted:
+        if part.startswith("tokenizer") and part not in missing:
+            files = (folder / part / file for file in VOCABULARIES)
+            read = next((file for file in files if file.is_file()), None)
+            if read is None:
+                missing.append(f"the vocabulary of {part}")
+            else:
+                check_whole(read)
     if missing:
         raise MuseError(
             f"{pretrained!r} lacks {', '.join(missing)}, which its model_index.json names. "
             "Complete the folder."
         )
-
-
-def _short(error: BaseException) -> str:
-    return textwrap.shorten(reason_of(error), 250, placeholder=" ...")
+    return wanted

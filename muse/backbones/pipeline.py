@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from muse.backbones.base import Backbone, Size
 from muse.backbones.loading import load_pipeline, load_tiny
+from muse.backbones.options import HubOptions, hub_options
 from muse.types import Cond, MuseError
 
 DtypeName: TypeAlias = Literal["float32", "bfloat16", "float16"]
@@ -46,9 +47,14 @@ class PipelineBackbone(Backbone):
             always comes from the model's own.
         preview_size: shorter side in pixels at which guide and similarity look, by resizing the
             latent; None is the picture's own size.
+        variant: of the weights, as ``save_pretrained`` names it (``fp16``); None takes those of
+            none, and of a folder that has one variant alone, that one.
+        hub: how a hub id is fetched: ``revision`` (of `config` where that is the hub id),
+            ``cache_dir``, ``local_files_only``, ``token``.
 
     Raises:
-        MuseError: nothing loadable under that name, a file that would have to be unpickled,
+        MuseError: nothing loadable under that name, a variant that isn't there, files that are no
+            whole weights or would have to be unpickled, a package that the scheduler needs,
             attention slicing of a denoiser that has none, a preview decoder that doesn't fit, or
             a preview size that isn't allowed.
     """
@@ -73,16 +79,21 @@ class PipelineBackbone(Backbone):
         decoder_tiling: bool = False,
         preview_decoder: str | None = None,
         preview_size: int | None = None,
+        variant: str | None = None,
+        hub: HubOptions | None = None,
     ) -> None:
         super().__init__()
         self.pretrained = pretrained
+        fetching = hub_options(hub)
         pipeline = load_pipeline(
             self.pipeline_class,
             pretrained,
             DTYPES[dtype],
             config,
             self.denoiser,
+            variant,
             **self.load_options,
+            **fetching,
         )
         # The pipeline is kept for its encode_prompt alone, outside of torch's module tree.
         self._pipeline: list[Any] = [pipeline]
@@ -110,7 +121,8 @@ class PipelineBackbone(Backbone):
             self.vae.enable_tiling()
         self.preview_vae = None
         if preview_decoder is not None:
-            self.preview_vae = load_tiny(preview_decoder, DTYPES[dtype])
+            fetching.pop("revision", None)  # the model's
+            self.preview_vae = load_tiny(preview_decoder, DTYPES[dtype], **fetching)
             found, wanted = (v.config.latent_channels for v in (self.preview_vae, self.vae))
             if found != wanted:
                 raise MuseError(

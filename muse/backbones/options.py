@@ -1,0 +1,63 @@
+"""What a backbone may be loaded with: names that are checked before anything is."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict
+
+from muse.types import MuseError
+
+
+class HubOptions(TypedDict, total=False):
+    """How a model is fetched from the hub.
+
+    Attributes:
+        revision: a branch, tag or commit of it.
+        cache_dir: the folder that keeps what was fetched; by default the hub's own (``HF_HOME``).
+        local_files_only: use what was fetched before, and no network.
+        token: for a model that needs a login; a run's ``config.yaml`` would repeat it, so set
+            ``HF_TOKEN`` there instead.
+    """
+
+    revision: str
+    cache_dir: str
+    local_files_only: bool
+    token: str | bool
+
+
+def hub_options(hub: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options that were given, in diffusers' names, which are ours.
+
+    Raises:
+        MuseError: an unknown one.
+    """
+    check_options(hub or (), HubOptions.__annotations__, "hub")
+    return {name: value for name, value in (hub or {}).items() if value is not None}
+
+
+def options_of(cls: type) -> set[str]:
+    """The options of a backbone's constructor and of those that it hands on to."""
+    named: set[str] = set()
+    for init in (vars(base).get("__init__") for base in cls.__mro__):
+        if inspect.isfunction(init):
+            taken = inspect.signature(init).parameters.values()
+            named |= {p.name for p in taken if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+            if not any(p.kind is p.VAR_KEYWORD for p in taken):
+                break
+    return named - {"self", "pretrained"}
+
+
+def check_options(given: Iterable[str], allowed: Iterable[str], of: str) -> None:
+    """Refuse a name that isn't among `allowed`, and tell the nearest.
+
+    Raises:
+        MuseError: such a name.
+    """
+    names = sorted(allowed)
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise MuseError(f"{of} has no option {name!r}.{hint} Use one of: {', '.join(names)}.")
