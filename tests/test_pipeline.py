@@ -395,6 +395,73 @@ def test_a_wrong_dtype_and_inference_mode(toy: MusePipeline) -> None:
             toy("a park", "awe", num_inference_steps=2)
 
 
+# --- loading -----------------------------------------------------------------------------------
+
+
+def test_loading_has_diffusers_words(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    """On a hub's cache, offline."""
+    root = tmp_path / "models--someone--tiny"
+    snapshot = root / "snapshots" / ("a" * 40)
+    pipeline = DiffusionPipeline.from_pretrained(tiny_folder("sd"), low_cpu_mem_usage=False)
+    pipeline.save_pretrained(snapshot, variant="fp16")
+    (root / "refs").mkdir()
+    (root / "refs" / "v2").write_text("a" * 40)
+    pipe = MusePipeline.from_pretrained(
+        "someone/tiny",
+        variant="fp16",
+        torch_dtype=torch.bfloat16,
+        revision="v2",
+        cache_dir=tmp_path,
+        local_files_only=True,
+        token="hf_secret",
+        safety_checker=None,
+        scheduler=None,
+        decoder_tiling=True,
+    )
+    weights = list(pipe.backbone.parameters())
+    assert {weight.dtype for weight in weights} == {torch.bfloat16}
+    assert pipe.backbone.pretrained == "someone/tiny"
+    assert torch.equal(weights[0], next(pipeline.unet.parameters()).bfloat16())
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"gide": None}, "has no option 'gide'. Did you mean 'guide'? Use one of: attention_"),
+        ({"decoder_tilling": True}, "Did you mean 'decoder_tiling'?"),
+        ({"use_safetensors": True}, "MusePipeline.from_pretrained has no option 'use_safetensors'"),
+        ({"config": "a"}, "has no option 'config'"),
+        ({"hub": {}}, "has no option 'hub'"),
+        ({"distilled_guidance": 3.5}, "has no option 'distilled_guidance'"),
+        ({"safety_checker": object()}, "safety_checker is not used: muse checks no pictures"),
+        ({"scheduler": "DDIM"}, "scheduler is not used: muse steps by its own DDIM"),
+        ({"torch_dtype": torch.int8}, "dtype = int8 is not allowed. Use one of float32"),
+        ({"torch_dtype": "auto"}, "dtype = auto is not allowed"),
+        (
+            {"dtype": "float16", "torch_dtype": torch.bfloat16},
+            "dtype = float16 and torch_dtype = bfloat16 are one option",
+        ),
+        ({"variant": "fp16"}, "'muse-mini' has no weights of the variant 'fp16'. It has none"),
+        ({"revision": "v2"}, "revision = 'v2' goes with a hub id, and 'muse-mini' is a folder"),
+    ],
+)
+def test_options_of_loading_that_are_none(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(MuseError) as caught:
+        MusePipeline.from_pretrained("muse-mini", **options)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("options", [{"torch_dtype": "float16"}, {"dtype": torch.float16}])
+def test_one_dtype_under_either_name(
+    tiny_folder: Callable[[str], Path], options: dict[str, Any]
+) -> None:
+    for more in ({}, dict.fromkeys(("dtype", "torch_dtype"), torch.float16)):
+        pipe = MusePipeline.from_pretrained(str(tiny_folder("sd")), **{**options, **more})
+        assert pipe.backbone.model.dtype == torch.float16
+
+
 def test_what_a_person_should_know_is_a_warning(toy: MusePipeline, mini: MusePipeline) -> None:
     with pytest.warns(
         UserWarning, match=r"1 of 2 pictures were never steered: lower --timing\.eta"

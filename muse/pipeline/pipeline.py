@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from inspect import signature
 from itertools import chain
+from os import PathLike
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from muse.backbones import Backbone, load_backbone
-from muse.backbones.pipeline import DTYPES
+from muse.backbones import Backbone
 from muse.guides import Guide, Similarity
 from muse.jobs import Job
 from muse.latents import LatentSource
@@ -36,6 +36,7 @@ from muse.pipeline.inputs import (
     size_of,
     targets_of,
 )
+from muse.pipeline.loading import load
 from muse.pipeline.outputs import OUTPUT_TYPES, MusePipelineOutput, OutputType, images_of
 from muse.pipeline.running import Callback, StepEnds, run
 from muse.sampler import Sampler
@@ -117,6 +118,12 @@ class MusePipeline:
         timing: TimingPolicy | None = None,
         loss: EmotionLoss | None = None,
         dtype: str | torch.dtype = "float32",
+        torch_dtype: str | torch.dtype | None = None,
+        variant: str | None = None,
+        revision: str | None = None,
+        cache_dir: str | PathLike[str] | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
         **options: Any,
     ) -> Self:
         """Load a model with its backbone, as its ``model_index.json`` says.
@@ -125,15 +132,25 @@ class MusePipeline:
             pretrained: a folder of the diffusers layout, a hub id, or ``muse-mini``.
             guide, similarity, steering, timing, loss: as for the class.
             dtype: of the model's weights: float32, bfloat16 or float16.
+            torch_dtype: another name for `dtype`.
+            variant: of the weights, such as ``fp16``; a folder that has one alone needs none.
+            revision, cache_dir, local_files_only, token: how a hub id is fetched, as in diffusers.
             options: more for the backbone's constructor, such as ``decoder_tiling``.
 
         Raises:
-            MuseError: nothing loadable under that name, an unknown dtype, or out of memory.
+            MuseError: nothing loadable under that name, an unknown dtype or option, or out of
+                memory.
         """
-        name = str(dtype).removeprefix("torch.")
-        if name not in DTYPES:
-            raise MuseError(f"dtype = {name} is not allowed. Use one of {', '.join(DTYPES)}.")
-        backbone = load_backbone(pretrained, dtype=name, **options)
+        hub = {
+            "revision": revision,
+            "cache_dir": None if cache_dir is None else str(cache_dir),
+            "local_files_only": local_files_only or None,
+            "token": token,
+        }
+        if variant is not None:
+            options["variant"] = variant
+        named = set(signature(cls.from_pretrained).parameters) - {"options"}
+        backbone = load(pretrained, named, dtype, torch_dtype, hub, options)
         return cls(backbone, guide, similarity, steering, timing, loss)
 
     @memory_told()
