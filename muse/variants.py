@@ -76,9 +76,14 @@ def _weights_in(folder: Path, suffixes: Sequence[str]) -> Found:
 
 def _asked(held: Sequence[Found], variant: str, name: str) -> str:
     known = sorted({own for found in held for own in found if own})
-    if variant not in known or not all(variant in found or "" in found for found in held):
+    if variant not in known:
         there = f"It has: {', '.join(known)}" if known else "It has none: leave variant out"
         raise MuseError(f"{name!r} has no weights of the variant {variant!r}. {there}.")
+    if not all(variant in found or "" in found for found in held):
+        raise MuseError(
+            f"{name!r} has weights of the variant {variant!r} for some parts alone, and for others "
+            f"neither these nor any without a variant. It has: {', '.join(known)}."
+        )
     return variant
 
 

@@ -24,6 +24,7 @@ from muse.backbones import (
     StableDiffusionXL,
     load_backbone,
 )
+from muse.cli import main
 from muse.types import MuseError
 from muse.variants import variant_of
 from tests.test_weights import IMPOSTORS, POINTER
@@ -236,6 +237,9 @@ def test_several_variants_alone_have_to_be_chosen_from(copy: Path, tmp_path: Pat
     line = refused(lambda: StableDiffusion(str(folder)))
     assert "has weights of the variants ema, fp16 alone. Choose one by variant" in line
     assert all(larger(StableDiffusion(str(folder), variant="ema"), plain).values())
+    (folder / "vae" / "diffusion_pytorch_model.fp16.safetensors").unlink()
+    line = refused(lambda: StableDiffusion(str(folder), variant="fp16"))
+    assert "has weights of the variant 'fp16' for some parts alone" in line
 
 
 @pytest.mark.parametrize(
@@ -318,6 +322,30 @@ def test_a_folder_has_no_revisions(tiny_folder: Callable[[str], Path]) -> None:
     line = refused(lambda: load_backbone(folder, hub={"revision": "v2"}))
     assert "revision = 'v2' goes with a hub id, and" in line
     load_backbone(folder, hub={"local_files_only": True, "token": None})
+
+
+@pytest.mark.parametrize(
+    ("hub", "says"),
+    [
+        ({"revison": "v2"}, "hub has no option 'revison'. Did you mean 'revision'?"),
+        ({"revision": 1.0}, "hub: revision = 1.0 is not allowed. Use a text."),
+        (
+            {"local_files_only": "some"},
+            "local_files_only = 'some' is not allowed. Use true or false",
+        ),
+    ],
+)
+def test_what_the_hub_is_not_asked(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], hub: Any, says: str
+) -> None:
+    assert says in refused(lambda: load_backbone(str(copy), hub=hub))
+    toy = str(Path(__file__).parent.parent / "configs" / "toy.yaml")
+    words = ["fit-free", "--config", toy, "--output_dir", str(tmp_path / "run")]
+    words += ["--model.backbone", "StableDiffusion", "--model.backbone.hub", json.dumps(hub)]
+    assert main(words) == 2
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert line.startswith("muse: error: ")
+    assert says in line
 
 
 def test_an_option_that_is_none(tiny_folder: Callable[[str], Path]) -> None:

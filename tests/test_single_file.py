@@ -193,7 +193,7 @@ def test_single_files_that_can_not_be_loaded(
     assert "Weights for this component appear to be missing" in line
     line = refused(lambda: StableDiffusion(str(single), config=folder, variant="fp16"))
     assert "variant = 'fp16' goes with a folder or a hub id" in line
-    line = refused(lambda: StableDiffusion(str(single), config=folder, hub={"revison": "v2"}))  # type: ignore[typeddict-unknown-key]
+    line = refused(lambda: StableDiffusion(str(single), config=folder, hub={"revison": "v2"}))
     assert "hub has no option 'revison'. Did you mean 'revision'? Use one of: cache_dir, " in line
 
 

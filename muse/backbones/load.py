@@ -36,7 +36,7 @@ def backbone_class(pretrained: str, hub: Mapping[str, Any] | None = None) -> typ
 
     Args:
         pretrained: as for `load_backbone`.
-        hub: how a hub id is fetched (`muse.backbones.options.HubOptions`).
+        hub: how a hub id is fetched (`muse.backbones.options.HUB`).
 
     Raises:
         MuseError: no such folder or id, or a pipeline that no backbone loads.

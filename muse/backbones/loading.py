@@ -15,7 +15,7 @@ from diffusers.utils import is_accelerate_available
 from safetensors import safe_open
 
 from muse.backbones.failures import UNLOADABLE, short, told
-from muse.backbones.options import HubOptions
+from muse.backbones.options import HUB
 from muse.damage import check_whole
 from muse.types import MuseError
 from muse.variants import choose_variant
@@ -54,7 +54,7 @@ def load_pipeline(
         variant: of the weights of a folder or hub id; None takes those without, and in a folder
             that has one variant alone, that one.
         options: for diffusers' loading, such as components to leave out, and those of
-            `HubOptions`.
+            `muse.backbones.options.HUB`.
 
     Raises:
         MuseError: nothing loadable under that name, a pipeline of another class, a component that
@@ -81,7 +81,7 @@ def load_tiny(name: str, dtype: torch.dtype, **hub: Any) -> Any:
     Args:
         name: the folder, hub id or packaged name.
         dtype: of the weights.
-        hub: those of `HubOptions`.
+        hub: those of `muse.backbones.options.HUB`.
 
     Raises:
         MuseError: there is none under that name, or its files are no whole weights.
@@ -206,7 +206,7 @@ def _count(part: torch.nn.Module) -> int:
 
 
 def _hub(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in HubOptions.__annotations__ if name in options}
+    return {name: options[name] for name in HUB if name in options}
 
 
 def _check_index(

@@ -5,36 +5,34 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict
+from typing import Any
 
 from muse.types import MuseError
 
-
-class HubOptions(TypedDict, total=False):
-    """How a model is fetched from the hub.
-
-    Attributes:
-        revision: a branch, tag or commit of it.
-        cache_dir: the folder that keeps what was fetched; by default the hub's own (``HF_HOME``).
-        local_files_only: use what was fetched before, and no network.
-        token: for a model that needs a login; a run's ``config.yaml`` would repeat it, so set
-            ``HF_TOKEN`` there instead.
-    """
-
-    revision: str
-    cache_dir: str
-    local_files_only: bool
-    token: str | bool
+HUB: dict[str, tuple[type, ...]] = {
+    "revision": (str,),
+    "cache_dir": (str,),
+    "local_files_only": (bool,),
+    "token": (str, bool),
+}
+"""How a model is fetched from the hub, in diffusers' words: a branch, tag or commit of it; the
+folder that keeps what was fetched; whether to do without the network; who asks, where a model needs
+a login."""
 
 
 def hub_options(hub: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options that were given, in diffusers' names, which are ours.
+    """The options of `HUB` that were given; None is diffusers' default.
 
     Raises:
-        MuseError: an unknown one.
+        MuseError: an unknown one, or a value of another type.
     """
-    check_options(hub or (), HubOptions.__annotations__, "hub")
-    return {name: value for name, value in (hub or {}).items() if value is not None}
+    given = {name: value for name, value in (hub or {}).items() if value is not None}
+    check_options(given, HUB, "hub")
+    for name, value in given.items():
+        if not isinstance(value, HUB[name]):
+            kinds = " or ".join({str: "a text", bool: "true or false"}[kind] for kind in HUB[name])
+            raise MuseError(f"hub: {name} = {value!r} is not allowed. Use {kinds}.")
+    return given
 
 
 def options_of(cls: type) -> set[str]:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from muse.backbones.base import Backbone, Size
 from muse.backbones.loading import load_pipeline, load_tiny
-from muse.backbones.options import HubOptions, hub_options
+from muse.backbones.options import hub_options
 from muse.types import Cond, MuseError
 
 DtypeName: TypeAlias = Literal["float32", "bfloat16", "float16"]
@@ -80,7 +80,7 @@ class PipelineBackbone(Backbone):
         preview_decoder: str | None = None,
         preview_size: int | None = None,
         variant: str | None = None,
-        hub: HubOptions | None = None,
+        hub: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.pretrained = pretrained
