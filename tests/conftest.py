@@ -5,12 +5,18 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import settings
 
-torch.set_num_threads(1)
 settings.register_profile("muse", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("muse")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Of torch in each worker; the process that only hands out the tests need not import it."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -50,12 +50,12 @@ def predict(backbone, x: Tensor, node: Node, text: Tensor, s: Tensor | None, nul
     rows = Node(node.timestep[None], node.alpha[None], node.sigma[None])
     tokens = text if s is None else torch.cat([text, s], dim=1)
     with_s = backbone.denoise(x, rows, {"tokens": tokens})
-    plain = backbone.denoise(x, rows, {"tokens": text})
     empty = backbone.denoise(x, rows, {"tokens": null})
     omega, apart = numbers.omega, numbers.emotion_scale
     if apart is None:
         weights = [(with_s, 1 + omega), (empty, -omega)]
     else:
+        plain = backbone.denoise(x, rows, {"tokens": text})
         weights = [(with_s, apart), (plain, 1 + omega - apart), (empty, -omega)]
     eps = sum(weight * seen.eps for seen, weight in weights)
     if node.alpha == 0:  # a flow model's first node, where Eq. 7 is 0 / 0
