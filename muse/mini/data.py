@@ -14,6 +14,7 @@ from muse.mini.captions import contrastive_caption, diffusion_caption
 from muse.mini.draw import SIZE
 from muse.mini.places import PLACES
 from muse.mini.scenes import Scene, render_many
+from muse.mini.shuffling import Shuffling
 from muse.mini.things import THINGS
 from muse.mini.world import WORLDS, WorldName
 from muse.types import MuseError
@@ -152,6 +153,7 @@ class SceneData(L.LightningDataModule):
         if self.train_set is None:
             self.train_set = self._render(self.first_seed, self.count, self.render_workers)
             self.val_set = self._render(self.first_seed + VALIDATION_OFFSET, self.val_count, 0)
+            self.order = Shuffling(self.count, self.count - self.count % self.batch_size)
 
     def _render(self, first: int, count: int, workers: int) -> SceneDataset:
         seeds = range(first, first + count)
@@ -161,11 +163,22 @@ class SceneData(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[SceneBatch]:
         """Shuffled batches; an incomplete last one is dropped."""
         assert self.train_set is not None
-        return DataLoader(
-            self.train_set, self.batch_size, shuffle=True, drop_last=True, collate_fn=_as_batch
-        )
+        return self._loader(self.train_set, sampler=self.order)
 
     def val_dataloader(self) -> DataLoader[SceneBatch]:
         """The validation scenes in their order."""
         assert self.val_set is not None
-        return DataLoader(self.val_set, self.batch_size, collate_fn=_as_batch)
+        return self._loader(self.val_set)
+
+    def _loader(self, scenes: SceneDataset, **options: Any) -> DataLoader[SceneBatch]:
+        # A generator of its own: otherwise each pass takes a number from those that training draws.
+        own = torch.Generator()
+        return DataLoader(scenes, self.batch_size, collate_fn=_as_batch, generator=own, **options)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far training has visited its scenes, for a checkpoint."""
+        return self.order.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Makes training go on from there."""
+        self.order.load_state_dict(state_dict)

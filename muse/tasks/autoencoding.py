@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import lightning as L
 import torch
 from diffusers import AutoencoderKL
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -14,9 +13,10 @@ from muse.mini.export import save_part
 from muse.mini.muon import Muon
 from muse.mini.reconstruction import reconstruction_loss
 from muse.mini.schedule import with_one_cycle
+from muse.tasks.resuming import Resumable
 
 
-class AutoEncoding(L.LightningModule):
+class AutoEncoding(Resumable):
     r"""Trains a small `AutoencoderKL` of square pictures, and exports it as `vae/`.
 
     :math:`L = |y - x|_1 + w_e |\nabla y - \nabla x|_1 + w_k KL(q(z|x) \| N(0, I))`, each a mean

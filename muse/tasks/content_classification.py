@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -15,10 +14,11 @@ from muse.mini.data import SceneBatch
 from muse.mini.places import PLACES
 from muse.mini.schedule import with_one_cycle
 from muse.mini.things import THINGS
+from muse.tasks.resuming import Resumable
 from muse.types import MuseError
 
 
-class ContentClassification(L.LightningModule):
+class ContentClassification(Resumable):
     r"""Trains a `ContentClassifier` on scenes and saves its weights.
 
     :math:`L = CE(thing) + CE(place)`, on slightly damaged pictures (`muse.mini.augment`), because

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -16,9 +15,10 @@ from muse.mini.export import save_clip, save_part
 from muse.mini.muon import Muon
 from muse.mini.schedule import with_one_cycle
 from muse.mini.tokenizer import CONTEXT, save_tokenizer
+from muse.tasks.resuming import Resumable
 
 
-class Contrastive(L.LightningModule):
+class Contrastive(Resumable):
     r"""Trains a small `CLIPModel` from scratch; exports `clip/`, `text_encoder/`, `tokenizer/`.
 
     The loss is CLIP's symmetric cross-entropy over the batch at a learned temperature (Radford et

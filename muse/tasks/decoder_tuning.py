@@ -1,6 +1,5 @@
 """Learning to paint crisply what latents leave open."""
 
-import lightning as L
 import torch
 from diffusers import AutoencoderKL
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -12,9 +11,10 @@ from muse.mini.export import part_folder, save_part
 from muse.mini.muon import Muon
 from muse.mini.reconstruction import fine_contrast, reconstruction_loss
 from muse.mini.schedule import with_one_cycle
+from muse.tasks.resuming import Resumable
 
 
-class DecoderTuning(L.LightningModule):
+class DecoderTuning(Resumable):
     r"""Trains the decoder of `vae/` further, against a discriminator, and exports `vae/` again.
 
     A mean error alone makes a decoder blur what a latent leaves open. The decoder's loss is the

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -18,13 +17,14 @@ from muse.emotions import EMOTIONS, order_of
 from muse.guides import Guide, save_classifier
 from muse.mini.augment import degrade
 from muse.mini.schedule import with_one_cycle
+from muse.tasks.resuming import Resumable
 from muse.types import MuseError
 
 TOWER_DECAY = 1e-5
 """The weight decay of a CLIP's visual tower in SimEmo's code (dsn0w/SimEmotion)."""
 
 
-class EmotionClassification(L.LightningModule):
+class EmotionClassification(Resumable):
     r"""Trains a `Guide` and saves the weights that read the validation pictures best.
 
     :math:`L = (1 - w) CE(logits, emotion) + w \, mean(1 - \cos(image, text))`, the second term
@@ -198,11 +198,13 @@ class EmotionClassification(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leaves the frozen weights out: gigabytes that the guide brings itself."""
+        super().on_save_checkpoint(checkpoint)
         for name in self._frozen():
             del checkpoint["state_dict"][name]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Puts the frozen weights back in, so that everything is still checked."""
+        super().on_load_checkpoint(checkpoint)
         own = self.state_dict()
         checkpoint["state_dict"].update({name: own[name] for name in self._frozen()})
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import lightning as L
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -14,11 +13,12 @@ from muse.mini.data import SceneBatch
 from muse.mini.export import part_folder, plain_copy, save_part
 from muse.mini.muon import Muon
 from muse.mini.schedule import with_one_cycle
+from muse.tasks.resuming import Resumable
 
 TRAIN_STEPS = 1000
 
 
-class LatentDiffusion(L.LightningModule):
+class LatentDiffusion(Resumable):
     r"""Trains a small text-conditioned `UNet2DConditionModel`; exports the finished pipeline.
 
     v-prediction (Salimans and Ho 2022): :math:`L = |v_\theta(\alpha z + \sigma \epsilon, t, c) -
@@ -77,7 +77,6 @@ class LatentDiffusion(L.LightningModule):
             prediction_type="v_prediction",
         )
         self._latents: dict[int, Tensor] = {}
-        self._texts: dict[str, Tensor] = {}
 
     def _new_unet(self, channels: tuple[int, ...], layers_per_block: int) -> UNet2DConditionModel:
         side = 64 // 2 ** (len(self.vae.config.block_out_channels) - 1)
@@ -107,20 +106,20 @@ class LatentDiffusion(L.LightningModule):
 
     @torch.no_grad()
     def encode_captions(self, captions: list[str]) -> Tensor:
-        """Text states (B, L, d), each distinct caption encoded once."""
-        new = sorted(set(captions) - self._texts.keys())
-        if new:
-            tokens = self.tokenizer(new, padding="max_length", truncation=True, return_tensors="pt")
-            states = self.text_encoder(tokens.input_ids.to(self.device))[0].float()
-            self._texts.update(zip(new, states, strict=True))
-        return torch.stack([self._texts[caption] for caption in captions])
+        """Text states (B, L, d)."""
+        tokens = self.tokenizer(
+            captions, padding="max_length", truncation=True, return_tensors="pt"
+        )
+        states: Tensor = self.text_encoder(tokens.input_ids.to(self.device))[0]
+        return states.float()
 
     def _remembered_latents(self, batch: SceneBatch) -> Tensor:
         index = batch["index"].tolist()
-        new = [row for row, key in enumerate(index) if key not in self._latents]
-        if new:
-            latents = self.encode_images(batch["image"][new])
-            self._latents.update(zip([index[row] for row in new], latents, strict=True))
+        if any(key not in self._latents for key in index):
+            # All of the batch: how many rows there are decides how a row is rounded, and a resumed
+            # run, which remembers none, meets other ones as new.
+            for key, latent in zip(index, self.encode_images(batch["image"]), strict=True):
+                self._latents.setdefault(key, latent)
         return torch.stack([self._latents[key] for key in index])
 
     def _loss(self, latent: Tensor, captions: list[str], timesteps: Tensor) -> Tensor:

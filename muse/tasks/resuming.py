@@ -1,0 +1,62 @@
+"""Training that a checkpoint takes up again as if it had never stopped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+
+Streams = dict[str, list[Tensor]]
+
+
+def random_streams() -> Streams:
+    """Where torch's random generators stand, of the CPU and of all GPUs."""
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": [torch.get_rng_state()], "cuda": gpus}
+
+
+def set_random_streams(streams: Streams) -> None:
+    """Makes torch's generators go on from there; those of GPUs that aren't here are left out."""
+    [cpu] = streams["cpu"]
+    torch.set_rng_state(cpu)
+    for index, state in enumerate(streams["cuda"][: torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(state, index)
+
+
+class Resumable(L.LightningModule):
+    """A task whose checkpoints hold the random streams too, which Lightning's leave out.
+
+    Noise, times, damage and captions are drawn anew at every step. Where a resumed run draws others
+    than the uninterrupted one, even another order of the same pictures, their weights part: by a
+    rounding error where the gradient is more than that, but by whole steps where it is nothing else
+    (the bias of an attention's keys), for Adam makes them all the same size.
+
+    Validation draws from a copy of the streams, so that a run is the same however often it is
+    validated: a resumed one leaves a validation out that followed its checkpoint.
+    """
+
+    _outside: Streams | None = None
+
+    def on_validation_start(self) -> None:
+        """Remembers where the streams stand."""
+        self._outside = random_streams()
+
+    def on_validation_end(self) -> None:
+        """Puts them back there."""
+        if self._outside is not None:
+            set_random_streams(self._outside)
+        self._outside = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the streams; in a validation, those that training goes on with."""
+        checkpoint["random_streams"] = self._outside or random_streams()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Makes training go on with them; what only uses the weights draws as it likes."""
+        streams = checkpoint.get("random_streams")  # none in those of earlier versions
+        trainer = self._trainer
+        if streams and trainer is not None and trainer.state.fn == TrainerFn.FITTING:
+            set_random_streams(streams)
