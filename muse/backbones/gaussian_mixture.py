@@ -215,7 +215,7 @@ class GaussianMixture(Backbone):
 
     def flat(self, points: Tensor) -> Tensor:
         """Points (..., dimension) in the mixture's own plane, (..., 2), on the CPU."""
-        points = points.detach().double().cpu()
+        points = points.detach().cpu().double()
         dimension = points.shape[-1]
         return points if dimension == 2 else points @ orthonormal(dimension)[:2].T
 

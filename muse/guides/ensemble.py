@@ -28,8 +28,6 @@ class GuideEnsemble(Guide):
         MuseError: no guides, or weights that are not one positive number for each.
     """
 
-    shares: Tensor
-
     def __init__(self, guides: Sequence[Guide], weights: Sequence[float] | None = None) -> None:
         super().__init__()
         if not guides:
@@ -41,13 +39,14 @@ class GuideEnsemble(Guide):
                 "above 0 for each."
             )
         self.guides = nn.ModuleList(guides)
-        shares = torch.tensor(weights, dtype=torch.float64)
-        self.register_buffer("shares", shares / shares.sum(), persistent=False)
+        shares = torch.tensor(weights, dtype=torch.float64)  # numbers below: a device may lack it
+        self.log_shares: list[float] = (shares / shares.sum()).log().tolist()
 
     def forward(self, image: Tensor) -> Tensor:
         """Log-probabilities (B, 8) in the order of `EMOTIONS`, of pictures (B, 3, H, W)."""
-        each = torch.stack([guide.read(image).log_softmax(-1) for guide in self._members()])
-        return (each + self.shares.log().to(each)[:, None, None]).logsumexp(0)
+        pairs = zip(self._members(), self.log_shares, strict=True)
+        each = [guide.read(image).log_softmax(-1) + share for guide, share in pairs]
+        return torch.stack(each).logsumexp(0)
 
     def _members(self) -> list[Guide]:
         return [guide for guide in self.guides if isinstance(guide, Guide)]

@@ -19,7 +19,8 @@ class TimeGrid:
 
     Attributes:
         timesteps: (steps + 1,), in the unit and dtype that the model wants: integers for
-            discrete models (a float on its way through index / 1000 would truncate wrongly).
+            discrete models (a float on its way through index / 1000 would truncate wrongly), for
+            others float32: they go to the model's device, which may have no float64.
         alphas: (steps + 1,), float64, rising.
         sigmas: (steps + 1,), float64, falling.
     """
@@ -103,7 +104,7 @@ class TimeGrid:
         check_steps(steps, training_steps)
         sigma = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
         sigma = (shift * sigma / (1 + (shift - 1) * sigma)).clamp(max=1)
-        return cls(sigma * training_steps, 1 - sigma, sigma)
+        return cls((sigma * training_steps).float(), 1 - sigma, sigma)
 
 
 def check_steps(steps: int, training_steps: int) -> None:
