@@ -59,13 +59,19 @@ def usage() -> str:
 
 
 def _guarded(command: Callable[[list[str]], int], words: list[str], debug: bool) -> int:
-    sys.path.insert(0, os.getcwd())  # for classes in a file of the user's own
+    if os.getcwd() not in sys.path:  # for classes in a file of the user's own
+        sys.path.append(os.getcwd())  # last: no file of theirs stands for a module of Python's
     try:
+        for word in words:  # what is no UTF-8 can't be encoded, and is told below
+            word.encode()
         return command(words)
     except KeyboardInterrupt:
         return _complain("Interrupted.", INTERRUPTED, debug)
     except SystemExit as stop:  # --help and --print_config end this way
-        return stop.code if isinstance(stop.code, int) else OK
+        if stop.code is None or isinstance(stop.code, int):
+            return stop.code or OK
+        print(stop.code, file=sys.stderr)  # a text, as Python takes it
+        return FAILED
     except Exception as error:
         from muse.commands.errors import explain, notes
 

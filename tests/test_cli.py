@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -394,6 +395,61 @@ def test_the_toy_refuses_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "jobs.csv").write_text("prompt,emotion,image\na park,awe,a.png\n")
     assert fit_free(tmp_path / "run", "--data.jobs", str(tmp_path / "jobs.csv")) == 2
     assert "has points, not pictures" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["generate", os.fsdecode(b"caf\xe9 in a park")],
+        ["edit", os.fsdecode(b"\xe9.png"), "--prompt", "a park", "--emotion", "awe"],
+        ["fit-free", "--config", TOY, "--data.prompts=" + os.fsdecode(b"[a park, caf\xe9]")],
+        ["evaluate", os.fsdecode(b"\xe9")],
+    ],
+)
+def test_what_is_no_utf8_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+) -> None:
+    """Bytes that Python keeps as halves of surrogate pairs."""
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert "is no text in UTF-8. Write it so" in one_line(capsys)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("stop", "code", "told"),
+    [((), 0, ""), ((None,), 0, ""), ((3,), 3, ""), (("No licence.",), 1, "No licence.\n")],
+)
+def test_an_exit_is_what_python_takes_it_for(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stop: tuple[object, ...],
+    code: int,
+    told: str,
+) -> None:
+    def leave(words: list[str]) -> int:
+        raise SystemExit(*stop)
+
+    monkeypatch.setitem(COMMANDS, "components", (leave, ""))
+    assert main(["components"]) == code
+    assert capsys.readouterr().err == told
+
+
+def test_a_file_beside_the_user_stands_for_no_module_of_pythons(tmp_path: Path) -> None:
+    """And one of their own is found."""
+    (tmp_path / "statistics.py").write_text("raise RuntimeError('not of Python')")
+    (tmp_path / "my_timing.py").write_text("from muse.schedulers import Always as Mine\n")
+    code = (
+        "import sys; from muse.cli import main; "
+        "assert main(['components', 'latents']) == 0; "
+        "import my_timing, statistics; print(my_timing.Mine.__name__, statistics.mean([1, 3]))"
+    )
+    safe = [sys.executable, "-P", "-c", code]  # as the command `muse` starts
+    done = subprocess.run(safe, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("Always 2\n")
 
 
 @pytest.mark.parametrize("words", [["fly"], ["fit-free", "--config", "nowhere.yaml"], ["fit-free"]])

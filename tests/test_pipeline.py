@@ -334,6 +334,8 @@ def test_pictures_come_in_many_forms(mini: MusePipeline) -> None:
         ({"prompt": []}, "0 prompt(s)"),
         ({"prompt": 3}, "is no text"),
         ({"prompt": [3]}, "prompt 3 is no text"),
+        ({"prompt": "a \ud83d park"}, r"'a \ud83d park' holds half a surrogate pair"),
+        ({"negative_prompt": ["\udce9"]}, r"negative_prompt '\udce9' holds half a surrogate"),
         ({"prompt": "a spoon"}, "'a spoon' failed: Prompt 'a spoon' names 0"),
         ({"emotion": "ange"}, "Did you mean 'anger'?"),
         ({"emotion": [3]}, "emotion 3 is not one"),

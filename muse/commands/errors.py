@@ -16,6 +16,9 @@ def explain(error: BaseException) -> str | None:
         return str(mistake)
     if isinstance(error, argparse.ArgumentError):
         return _parser_error(str(error.message))
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        near = error.object[max(0, error.start - 30) : error.end + 30]
+        return f"{near!r} is no text in UTF-8. Write it so, and rename a file that is named so."
     return OUT_OF_MEMORY if is_out_of_memory(error) else None
 
 

@@ -89,6 +89,11 @@ def prompts_of(prompt: str | Sequence[str], name: str = "prompt") -> list[str]:
     for one in prompts:
         if not isinstance(one, str):
             raise MuseError(f"{name} {one!r} is no text. Give a text, or a list of them.")
+        if any("\ud800" <= letter <= "\udfff" for letter in one):
+            raise MuseError(
+                f"{name} {one!r} holds half a surrogate pair, which is no character. Leave it out, "
+                "or decode the text from its own encoding."
+            )
     return prompts
 
 
