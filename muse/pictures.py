@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 from muse.types import MuseError
 
 LEAST = 8
 """Pixels that a picture must have each way."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture upright, by its EXIF orientation."""
+PNG = b"\x89PNG\r\n\x1a\n"
+"""The first bytes of a PNG."""
+ASIDE = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+"""Chunks of a PNG that its pixels don't need."""
 
 
 @dataclass(frozen=True)
@@ -69,46 +87,32 @@ class Picture:
 
 
 def open_picture(path: Path) -> Picture:
-    """Open a picture file: EXIF rotation is applied, an animation gives its first frame, and
-    transparency is laid on white.
+    """Open a picture file: EXIF rotation is applied (where the EXIF can be read), an animation
+    gives its first frame, and transparency is laid on white.
 
     Raises:
         MuseError: a file that is missing, no picture, truncated, too small, or so large that
             decoding it could fill the memory (it isn't decoded then).
     """
-    given = repr(str(path))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                picture = as_picture(file, path.name)
-    except FileNotFoundError:
-        raise MuseError(f"No picture at {given}. Check the path.") from None
-    except IsADirectoryError:
-        raise MuseError(f"{given} is a folder. Give the path of a picture.") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        most = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
-        raise MuseError(
-            f"{given} has more than {most:.0f} million pixels. Scale it down first."
-        ) from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        reason = " ".join(str(error).replace(given, "").split())
-        raise MuseError(
-            f"{given} can't be read as a picture ({reason}). Save it again as PNG or JPEG."
-        ) from error
-    width, height = picture.image.size
-    if min(width, height) < LEAST:
-        raise MuseError(
-            f"{given} is {width}x{height} pixels, too small to show anything. "
-            f"Use a picture of {LEAST}x{LEAST} or more."
-        )
-    return picture
+    with _told(repr(str(path))), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an EXIF that is broken
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            picture = _read(path, path.name)
+        except ValueError:  # as of texts that Pillow finds too large
+            picture = _read(BytesIO(_without_texts(path.read_bytes())), path.name)
+    return _large_enough(picture, repr(str(path)))
 
 
 def as_picture(image: Image.Image, name: str) -> Picture:
-    """A Pillow image of any mode as a `Picture`, converted as `open_picture` does."""
-    changes, mode = _changes(image), image.mode
-    return Picture(name, _rgb(ImageOps.exif_transpose(image)), mode, changes)
+    """A Pillow image of any mode as a `Picture`, converted as `open_picture` does.
+
+    Raises:
+        MuseError: one that can't be decoded, as of a truncated or closed file, or is too small.
+    """
+    with _told(name):
+        picture = _converted(image, name)
+    return _large_enough(picture, name)
 
 
 def read_picture(path: Path, size: tuple[int, int]) -> Tensor:
@@ -121,13 +125,80 @@ def read_picture(path: Path, size: tuple[int, int]) -> Tensor:
     return open_picture(path).fitted(size)
 
 
+@contextmanager
+def _told(given: str) -> Iterator[None]:
+    """What fails inside, whatever a decoder may raise, as a `MuseError` about a picture."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except FileNotFoundError:
+        raise MuseError(f"No picture at {given}. Check the path.") from None
+    except IsADirectoryError:
+        raise MuseError(f"{given} is a folder. Give the path of a picture.") from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        most = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise MuseError(
+            f"{given} has more than {most:.0f} million pixels. Scale it down first."
+        ) from None
+    except Exception as error:
+        said = str(error)
+        said = said.replace(given, "") if given[0] in "'\"" else said  # a path, told already
+        reason = " ".join(said.split()) or type(error).__name__
+        raise MuseError(
+            f"{given} can't be read as a picture ({reason}). Save it again as PNG or JPEG."
+        ) from error
+
+
+def _large_enough(picture: Picture, given: str) -> Picture:
+    width, height = picture.image.size
+    if min(width, height) < LEAST:
+        raise MuseError(
+            f"{given} is {width}x{height} pixels, too small to show anything. "
+            f"Use a picture of {LEAST}x{LEAST} or more."
+        )
+    return picture
+
+
+def _read(file: Path | BytesIO, name: str) -> Picture:
+    with Image.open(file) as image:
+        return _converted(image, name)
+
+
+def _without_texts(data: bytes) -> bytes:
+    """A PNG without what is `ASIDE`; other data as they are."""
+    if not data.startswith(PNG):
+        return data
+    kept, at = [PNG], len(PNG)
+    while at < len(data):  # a chunk: length, kind, that many bytes, checksum
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] not in ASIDE:
+            kept.append(data[at:end])
+        at = end
+    return b"".join(kept)
+
+
+def _converted(image: Image.Image, name: str) -> Picture:
+    changes, mode = _changes(image), image.mode
+    image.load()
+    turn = TURNS.get(_orientation(image))  # only now: a TIFF is upright once it is loaded
+    return Picture(name, _rgb(image if turn is None else image.transpose(turn)), mode, changes)
+
+
+def _orientation(image: Image.Image) -> int:
+    """As its EXIF has it, 1 to 8; 1, which is upright, where that says nothing or is broken."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            said = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # Pillow raises whatever it stumbles on; the pixels may be sound
+        return 1
+    return said if isinstance(said, int) and said in TURNS else 1
+
+
 def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):
-        values = np.asarray(picture).astype(np.float64)
-        if picture.mode != "I" or values.max() > 255:  # 16 bits, also where they come as 32
-            values /= 257
-        bytes_ = values.clip(0, 255).round().astype(np.uint8)
-        return Image.fromarray(bytes_).convert("RGB")
+    if picture.mode[0] in "IF":
+        return Image.fromarray(_eight_bits(np.asarray(picture), picture.mode)).convert("RGB")
     if _transparent(picture):
         layer = picture.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
@@ -135,11 +206,24 @@ def _rgb(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
+def _eight_bits(values: np.ndarray[Any, Any], mode: str) -> np.ndarray[Any, Any]:
+    """Grey values of more than 8 bits in 0 to 255: floats are taken for those of 0 to 1, or, where
+    one is above 1, of 0 to 255.
+    """
+    values = values.astype(np.float64)
+    most = values.max(where=np.isfinite(values), initial=0)
+    if mode == "F":
+        values *= 255 if most <= 1 else 1
+    elif mode != "I" or most > 255:  # 16 bits, also where they come as 32
+        values /= 257
+    return np.nan_to_num(values).clip(0, 255).round().astype(np.uint8)
+
+
 def _changes(picture: Image.Image) -> tuple[str, ...]:
     frames = getattr(picture, "n_frames", 1)
     found = {
         f"the first of {frames} frames": frames > 1,
-        "turned upright": picture.getexif().get(ExifTags.Base.Orientation) in range(2, 9),
+        "turned upright": _orientation(picture) > 1,
         "transparency laid on white": _transparent(picture),
     }
     return tuple(words for words, true in found.items() if true)

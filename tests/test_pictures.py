@@ -32,13 +32,14 @@ def corners(picture):
     ]
 
 
+def chunk(kind, data):
+    """A part of a PNG."""
+    check = struct.pack(">I", zlib.crc32(kind + data))
+    return struct.pack(">I", len(data)) + kind + data + check
+
+
 def png(width, height, rows, depth=8):
     """A PNG of RGB, byte for byte."""
-
-    def chunk(kind, data):
-        check = struct.pack(">I", zlib.crc32(kind + data))
-        return struct.pack(">I", len(data)) + kind + data + check
-
     header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
     parts = (b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
@@ -81,6 +82,67 @@ def test_exif_rotation_is_applied(tmp_path, orientation, expected):
     exif[0x0112] = orientation
     quarters().save(tmp_path / "a.png", exif=exif)
     assert corners(read_picture(tmp_path / "a.png", (32, 32))) == expected
+
+
+TIFF = b"Exif\0\0II*\0\x08\0\0\0"
+TURNED = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+BROKEN = {
+    "no TIFF": b"Exif\0\0garbage and more of it",
+    "nothing": TIFF[:-4],
+    "cut off": TIFF + b"\1\0" + TURNED[:-2],
+    "noise": TIFF + b"\xff" * 40,
+    "an orientation in letters": TIFF + b"\1\0" + struct.pack("<HHI4s", 0x0112, 2, 4, b"six"),
+}
+
+
+@pytest.mark.parametrize("exif", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.jpg"])
+def test_a_broken_exif_turns_nothing(tmp_path, name, exif):
+    """And nothing is said of it: Pillow's warnings would be errors here."""
+    quarters().save(tmp_path / name, exif=exif, lossless=True, quality=100)
+    picture = open_picture(tmp_path / name)
+    assert picture.changes == ()
+    seen = 255 * picture.fitted((32, 32))[0, :, 4, 4]
+    assert torch.allclose(seen, torch.tensor(RED).float(), atol=12)
+
+
+def test_of_an_exif_that_is_broken_elsewhere_the_orientation_counts(tmp_path):
+    elsewhere = struct.pack("<HHII", 0x011A, 5, 1, 99999)
+    exif = TIFF + b"\2\0" + TURNED + elsewhere + bytes(4)
+    quarters().save(tmp_path / "a.png", exif=exif)
+    picture = open_picture(tmp_path / "a.png")
+    assert picture.changes == ("turned upright",)
+    assert corners(picture.fitted((32, 32))) == [BLUE, RED, WHITE, GREEN]
+
+
+PACKED = zlib.compress(bytes(3 * 10**6))
+HUGE = {
+    "tEXt": chunk(b"tEXt", b"a\0" + b"x" * 70 * 10**6),
+    "zTXt": chunk(b"zTXt", b"a\0\0" + PACKED),
+    "iTXt": chunk(b"iTXt", b"a\0\1\0\0\0" + PACKED),
+    "iCCP": chunk(b"iCCP", b"a\0\0" + PACKED),
+}
+
+
+@pytest.mark.parametrize("place", [33, -12], ids=["before", "after"])
+@pytest.mark.parametrize("huge", HUGE.values(), ids=HUGE)
+def test_huge_texts_and_profiles_are_passed_over(tmp_path, huge, place):
+    """Behind the header, or before the end."""
+    path = tmp_path / "a.png"
+    quarters().save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:place] + huge + data[place:])
+    assert corners(read_picture(path, (32, 32))) == [RED, GREEN, BLUE, WHITE]
+
+
+@pytest.mark.parametrize("huge", HUGE.values(), ids=HUGE)
+def test_a_truncated_picture_with_one_is_refused_all_the_same(tmp_path, huge):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = tmp_path / "a.png"
+    Image.fromarray(noise).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:33] + huge + data[33:-3000])
+    assert "truncated" in refused(path)
 
 
 def test_it_covers_the_size_and_is_cropped_at_the_centre(tmp_path):
@@ -127,6 +189,20 @@ def test_sixteen_bits_of_any_format(tmp_path):
     for name in ("a.tif", "a.pgm"):
         assert corners(read_picture(tmp_path / name, (32, 32))) == [(128, 128, 128), WHITE] * 2
     assert corners(read_picture(tmp_path / "a.png", (32, 32))) == [(255, 128, 0)] * 4
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.pfm"])
+def test_floats(tmp_path, name):
+    """Of 0 to 1, or of 0 to 255 where one is above 1; what is beyond is cut off."""
+    top, bottom = tmp_path / f"1{name}", tmp_path / f"255{name}"
+    values = np.zeros((32, 32), dtype=np.float32)
+    values[:16], values[:, 16:] = 0.2, 1
+    Image.fromarray(values).save(top)
+    assert corners(read_picture(top, (32, 32))) == [(51, 51, 51), WHITE, (0, 0, 0), WHITE]
+    values[:16], values[:, 16:] = 51, 300
+    values[16:, :16] = np.nan
+    Image.fromarray(values).save(bottom)
+    assert corners(read_picture(bottom, (32, 32))) == [(51, 51, 51), WHITE, (0, 0, 0), WHITE]
 
 
 def test_palette(tmp_path):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from inspect import signature
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -371,21 +372,47 @@ def test_mistakes_are_told_in_one_line(toy: MusePipeline, given: dict[str, Any],
     assert "\n" not in str(caught.value)
 
 
+def lazy(kind: str, cut: int = 0, closed: bool = False) -> Image.Image:
+    """A picture whose last `cut` bytes are missing, opened and not yet decoded."""
+    file = BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(file, kind)
+    image = Image.open(BytesIO(file.getvalue()[: -cut or None]))
+    if closed:
+        image.close()
+    return image
+
+
 @pytest.mark.parametrize(
     ("image", "says"),
     [
-        ("a.png", "image is a str"),
+        ("a.png", "image is a str. Give a Pillow image (PIL.Image.open makes one of a file)"),
+        (Path("a.png"), "image is a PosixPath"),
+        (b"\x89PNG", "image is a bytes"),
+        (bytearray(8), "image is a bytearray"),
+        (np.zeros((64, 64, 3)), "image is a ndarray"),
+        ([np.zeros((64, 64))], "image is a ndarray"),
+        ([[Image.new("RGB", (64, 64))]], "image is a list"),
+        ([], "0 image(s)"),
         (torch.zeros(64, 64), "a tensor (64, 64)"),
         (torch.zeros(1, 64, 64, 3), "Give three channels"),
+        (torch.zeros(3, 0, 64), "a tensor (3, 0, 64)"),
+        (torch.zeros(3, 4, 4), "image is 4x4 pixels, too small"),
         (torch.zeros(3, 64, 64, dtype=torch.uint8), "torch.uint8"),
         (torch.full((3, 64, 64), -1.0), "outside [0, 1]"),
         (torch.full((3, 64, 64), float("nan")), "outside [0, 1]"),
+        (Image.new("RGB", (0, 0)), "image is 0x0 pixels, too small"),
+        (Image.new("RGB", (1, 64)), "image is 1x64 pixels, too small"),
+        (lazy("PNG", cut=5000), "image can't be read as a picture (image file is truncated"),
+        (lazy("JPEG", cut=900), "image can't be read as a picture (image file is truncated"),
+        (lazy("PNG", closed=True), "image can't be read as a picture ("),
     ],
 )
 def test_what_is_no_picture_is_told(mini: MusePipeline, image: Any, says: str) -> None:
     with pytest.raises(MuseError) as caught:
         mini("a dog", image=image)
     assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_wrong_dtype_and_inference_mode(toy: MusePipeline) -> None:

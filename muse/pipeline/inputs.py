@@ -126,7 +126,8 @@ def pictures_of(image: ImageInput, size: Size) -> list[Tensor]:
     are; all others are scaled to cover it and cropped at the centre.
 
     Raises:
-        MuseError: what is neither a Pillow image nor a tensor of three channels in [0, 1].
+        MuseError: what is neither a Pillow image nor a tensor of three channels in [0, 1], or can't
+            be decoded, or is too small.
     """
     if isinstance(image, Tensor) and image.ndim == 4:
         images: list[object] = list(image)
@@ -140,10 +141,10 @@ def _picture(image: object, size: Size) -> Tensor:
         return as_picture(image, "image").fitted(size)
     if not isinstance(image, Tensor):
         raise MuseError(
-            f"image is a {type(image).__name__}. Give a Pillow image, a tensor (B, 3, H, W) in "
-            "[0, 1], or a list of them."
+            f"image is a {type(image).__name__}. Give a Pillow image (PIL.Image.open makes one of "
+            "a file), a tensor (B, 3, H, W) in [0, 1], or a list of them."
         )
-    if image.ndim != 3 or len(image) != 3 or not image.is_floating_point():
+    if image.ndim != 3 or len(image) != 3 or 0 in image.shape or not image.is_floating_point():
         raise MuseError(
             f"image is a tensor {tuple(image.shape)} of {image.dtype}. Give three channels, "
             "(B, 3, H, W), as floats in [0, 1]."
