@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from PIL import Image
 
 from muse.cli import main
+from muse.jobs import Job
 from muse.presets import FOLDER, PRESETS, with_presets
 from muse.sampler import Sampler
 from tests.tiny import save_stable_diffusion
@@ -62,7 +64,7 @@ def test_it_is_the_picture_that_fit_free_makes(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith(f"{out}: awe ")
-    assert "% -> " in lines[0]
+    assert "->" not in lines[0]
     assert "by the guide itself, steered from step 0, " in lines[0]
     assert [path.name for path in out.parent.iterdir()] == ["dog.png"]
 
@@ -92,9 +94,52 @@ def test_mixtures_and_a_name_made_up(
     assert "awe:0.75,fear:0.25 " in capsys.readouterr().out
 
 
-def test_no_twin_where_none_is_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert generate(tmp_path / "a.png", "--emotion", "awe", "--plain", "false") == 0
+@pytest.mark.parametrize("words", [[], ["--plain", "false"], ["--plain=false"]])
+def test_no_twin_is_made_unless_asked_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+) -> None:
+    """Not by the configuration of a run either, which has twins."""
+    jobs, sample = [], Sampler.sample
+
+    def counted(self: Sampler, given: Iterable[Job], *rest: Any) -> Iterator[Any]:
+        for result in sample(self, given, *rest):
+            jobs.append(result.job)
+            yield result
+
+    monkeypatch.setattr(Sampler, "sample", counted)
+    (tmp_path / "run.yaml").write_text("model: {plain: true}")
+    words = ["--config", str(tmp_path / "run.yaml"), *words]
+    assert generate(tmp_path / "a.png", "--emotion", "awe", *words) == 0
+    assert [job.target for job in jobs] == [{"awe": 1.0}]
     assert "->" not in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png", "run.yaml"}
+
+
+@pytest.mark.parametrize("words", [["--plain"], ["--plain", "true"], ["--model.plain=true"]])
+def test_a_twin_that_is_asked_for_lies_beside_the_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    out, twin, alone = (tmp_path / name for name in ("a.png", "a-plain.png", "b.png"))
+    assert main(["generate", "--emotion", "awe", *words, "a park", "--out", str(out), *SHORT]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    assert "% -> " in line
+    assert line.endswith(f" s. Its plain twin: {twin}.")
+    assert generate(alone) == 0
+    assert np.array_equal(pixels(twin), pixels(alone))
+    assert text_of(twin)["target"] == "plain"
+    assert generate(alone, "--emotion", "awe") == 0
+    assert out.read_bytes() == alone.read_bytes(), "a twin changes no picture"
+
+
+def test_a_plain_picture_is_its_own_twin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate(tmp_path / "a.png", "--plain") == 0
+    assert "twin" not in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 @pytest.mark.parametrize(
@@ -188,6 +233,8 @@ def test_its_own_output_is_made_anew(tmp_path: Path) -> None:
         (["edit", "a.png", "--prompt", "a park", "--emotion", "joy"], "Unknown emotion 'joy'"),
         (["edit", "a.png", "--prompt", "a park", "--emotion", "awe", "--out", "./a.png"],
          "is the picture that is edited"),
+        (["edit", "a-plain.png", "--prompt", "a park", "--emotion", "awe", "--plain", "--out",
+          "./a.png"], "plain twin's file 'a-plain.png' is the picture that is edited"),
         (["edit", "a.png", "--prompt", "a park", "--emotion", "awe"], "has points, not pictures"),
     ],
 )  # fmt: skip
@@ -200,6 +247,7 @@ def test_mistakes_are_told_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (8, 8)).save("a.png")
+    Image.new("RGB", (8, 8)).save("a-plain.png")
     Path("text.png").write_text("not a picture")
     before = Path("a.png").read_bytes()
     settings = [] if "--config" in words else SHORT
@@ -266,6 +314,10 @@ def test_edit_brings_a_picture_to_the_models_size_and_back(
     with Image.open(out) as picture:
         assert (picture.size, picture.mode) == ((90, 90), "RGB")
     assert text_of(out)["target"] == "fear"
+    assert not (tmp_path / "fear-plain.png").exists()
+    torch.manual_seed(0)
+    assert main([*ask, "--config", "edit", "--config", str(tiny / "tiny.yaml"), "--plain"]) == 0
+    assert pixels(tmp_path / "fear-plain.png").shape == (90, 90, 3)
 
 
 def test_a_run_tells_what_becomes_of_its_pictures(

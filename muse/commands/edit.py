@@ -26,4 +26,4 @@ def edit(words: Sequence[str]) -> int:
     source = open_picture(path)
     seed = check_seed(given.seed, 0)
     job = Job(job_name(path.stem, target), prompt, target, seed, path.resolve())
-    return form.make(given, job, output_file(given.out, job), source)
+    return form.make(given, job, output_file(given.out, job, given.plain), source)

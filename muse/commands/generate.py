@@ -24,4 +24,4 @@ def generate(words: Sequence[str]) -> int:
     prompt = check_prompt(given.prompt)
     target = None if given.emotion is None else parse_target(given.emotion)
     job = Job(job_name(prompt, target or {}), prompt, target, check_seed(given.seed, 0))
-    return form.make(given, job, output_file(given.out, job))
+    return form.make(given, job, output_file(given.out, job, given.plain))

@@ -66,10 +66,14 @@ class ShortForm:
         self.names = self.parser.add_class_arguments(
             FitFree, skip=FOLDER_OPTIONS, fail_untyped=False
         )
+        self.parser.set_defaults(plain=False)  # it takes time, and one picture is what is asked for
 
     def parse(self, words: Sequence[str]) -> Namespace:
         """What the words after the command say."""
         found = with_presets([re.sub(r"^--model\.", "--", word) for word in words], self.preset)
+        for i, after in enumerate([*found[1:], ""]):
+            if found[i] == "--plain" and after.lower() not in ("true", "false"):
+                found[i] = "--plain=true"  # a word alone is enough
         for i in range(1, len(found)):
             if found[i - 1] == "--config":
                 self.files.append(found[i])
@@ -97,7 +101,7 @@ class ShortForm:
         task.config = self.config_of(given)
         task.notes = not_measured(self.files, task.sampler.backbone)
         task.plain = task.plain and job.target is not None
-        task.folder = PictureFile(path, job, source, size)
+        task.folder = folder = PictureFile(path, job, source, size)
         trainer = MuseTrainer(devices=1, **{name: given.trainer[name] for name in DEVICE_OPTIONS})
         begun = time.perf_counter()
         trainer.fit_free(task, OneJob(job))
@@ -109,13 +113,15 @@ class ShortForm:
             print(f"muse: error: {record['reason']}", file=sys.stderr)
             return 1
         remedy = task.sampler.setup.timing.remedy
-        print(closing_line(record, path, time.perf_counter() - begun, remedy))
+        twin = f" Its plain twin: {twin_of(path)}." if folder.has_twin else ""
+        print(closing_line(record, path, time.perf_counter() - begun, remedy) + twin)
         return 0
 
     def config_of(self, given: Namespace) -> str:
         """What `parse` returned as a configuration file for `muse fit-free`, without jobs."""
         settings: dict[str, Any] = yaml.safe_load(self.parser.dump(given, skip_unset=False))
-        model = {name: settings[name] for name in self.names}
+        # As a run has it: a twin changes no picture, so it changes no digest.
+        model = {name: settings[name] for name in self.names} | {"plain": True}
         for part in model.values():  # as in a file: a part without options has no list of them
             if isinstance(part, dict) and not part.get("init_args"):
                 part.pop("init_args", None)
@@ -139,7 +145,7 @@ class PictureFile(RunFolder):
 
     Args:
         path: the file.
-        job: whose picture it is; its plain twin's isn't written.
+        job: whose picture it is; its plain twin, where there is one, goes into a file beside it.
         source: the picture that was edited, whose scale the new one gets.
         size: height and width that pictures are made at.
     """
@@ -152,6 +158,7 @@ class PictureFile(RunFolder):
         self.size = size
         self.config = ""
         self.records: list[Record] = []
+        self.has_twin = False
 
     def open(self, jobs: Sequence[Job], config: str | None) -> None:
         """Take what decides the picture, which is written into it, and its digest."""
@@ -163,23 +170,35 @@ class PictureFile(RunFolder):
         return None
 
     def save(self, result: Result, backbone: Backbone, plain: Result | None = None) -> None:
-        """Write the job's picture, and keep its record."""
-        if result.job != self.job:
+        """Write the job's picture and its twin's, and keep its record."""
+        if result.job != self.job:  # a twin comes first, and again with its job's picture
             return
         self.records.append(make_record(result, self.digest, plain))
-        if result.image is not None:
-            picture = backbone.render(result.image[0], result.path)
-            if self.source is not None:
-                picture = self.source.restored(picture, self.size)
-            save_picture(self.file, picture, self.job, self.digest, self.config)
+        written = self._write(self.file, result, backbone)
+        if written and plain is not None:
+            self.has_twin = self._write(twin_of(self.file), plain, backbone)
+
+    def _write(self, path: Path, result: Result, backbone: Backbone) -> bool:
+        if result.image is None:
+            return False
+        picture = backbone.render(result.image[0], result.path)
+        if self.source is not None:
+            picture = self.source.restored(picture, self.size)
+        save_picture(path, picture, result.job, self.digest, self.config)
+        return True
 
     def close(self, jobs: Sequence[Job], backbone: Backbone) -> list[Record]:
         """The records; there is nothing to sum up."""
         return self.records
 
 
-def output_file(given: str | None, job: Job) -> Path:
+def output_file(given: str | None, job: Job, plain: bool = False) -> Path:
     """Where the picture goes: the file given, or ``outputs/<id>-<seed>.png``; its folder is made.
+
+    Args:
+        given: by the user, if anything.
+        job: whose picture it is.
+        plain: whether its plain twin is written too (`twin_of`).
 
     Raises:
         MuseError: no name of a PNG, a folder, the picture that is edited, or a place that can't be
@@ -190,10 +209,21 @@ def output_file(given: str | None, job: Job) -> Path:
         raise MuseError(f"--out {given!r} is a folder. Name a file in it that ends in .png.")
     if path.suffix.lower() != ".png":
         raise MuseError(f"--out {given!r} is no name of a PNG. Use one that ends in .png.")
-    if job.image is not None and path.exists() and path.samefile(job.image):
-        raise MuseError(f"--out {given!r} is the picture that is edited. Use another name.")
+    _spare(path, job, f"--out {given!r}")
+    if plain and job.target is not None:
+        _spare(twin_of(path), job, f"The plain twin's file {str(twin_of(path))!r}")
     make_folder(path.parent, "--out")
     return path
+
+
+def _spare(path: Path, job: Job, given: str) -> None:
+    if job.image is not None and path.exists() and path.samefile(job.image):
+        raise MuseError(f"{given} is the picture that is edited. Use another name for --out.")
+
+
+def twin_of(path: Path) -> Path:
+    """The file of the plain twin of the picture in `path`: ``dog-plain.png`` beside ``dog.png``."""
+    return path.with_stem(f"{path.stem}-plain")
 
 
 def closing_line(record: Record, path: Path, seconds: float, remedy: str) -> str:
@@ -221,6 +251,7 @@ def _model_of(file: str) -> str:
     model, trainer = said.get("model") or {}, said.get("trainer") or {}
     if not {"model", "data"} & set(said) or not isinstance(model, dict):
         return file
-    kept = {name: value for name, value in model.items() if name not in FOLDER_OPTIONS}
+    skipped = FOLDER_OPTIONS | {"plain"}  # a run has twins unless told otherwise; one picture asks
+    kept = {name: value for name, value in model.items() if name not in skipped}
     devices = {name: value for name, value in trainer.items() if name in DEVICE_OPTIONS}
     return json.dumps({**kept, "trainer": devices} if devices else kept)
