@@ -23,7 +23,8 @@ from muse.types import Cond, Denoised, Goal, MuseError, Node
 
 StepEnd: TypeAlias = Callable[[Job, int, Tensor], Tensor]
 """Called after each sampling step of a row, with its job, the step's index from 0 and the latent
-(1, ...) that it led to; returns the latent to go on with, of the same shape.
+(1, ...) that it led to; returns the latent to go on with, of the same shape. Where it has an
+attribute ``stopped`` that is true, no row takes another step, and what each has so far is decoded.
 """
 
 
@@ -92,6 +93,8 @@ class PictureRow:
         x = yield from setup.latents(self.job, backbone, setup.grid, cond, setup.size)
         path = [x]
         for i in range(len(setup.grid)):
+            if getattr(self.step_end, "stopped", False):
+                break
             steer, unconditional, plain = yield from self.look(x, i, cond, null)
             if plain is None or steer:
                 denoised = yield from self.steer(x, i, cond, unconditional, plain)

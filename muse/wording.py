@@ -1,5 +1,5 @@
-"""What a text encoder can't read in a prompt: words outside a small vocabulary, and its end where
-it is too long.
+"""What a text encoder can't read in a prompt: words outside a small vocabulary, its end where it is
+too long, and the marks of programs that give words a weight.
 """
 
 from __future__ import annotations
@@ -13,6 +13,29 @@ from typing import Any
 SMALL = 2000
 """A vocabulary of fewer tokens is taken for one of whole words, as muse-mini's is: a word that
 falls into pieces was never seen in training. Larger ones spell any word out of pieces."""
+
+NUMBER = r"[-+]?(?:\d*\.\d+|\d+)"
+MARKS = re.compile(
+    rf"(?<!\\)\([^()]*[^\d\s()]\s*:\s*{NUMBER}\s*\)"  # (dog:1.3); not (16:9), nor (at 12:30)
+    r"|<(?:lora|lyco|hypernet):[^<>]+>",
+    re.IGNORECASE,
+)
+"""What other programs read as a weight, or as a file to load."""
+
+
+def unread_marks(prompt: str) -> list[str]:
+    """A line about weights and LoRAs in `prompt`, which are no part of its text elsewhere; none
+    where there are none.
+    """
+    marks = dict.fromkeys(MARKS.findall(prompt))
+    if not marks:
+        return []
+    told = textwrap.shorten(", ".join(map(repr, marks)), 120, placeholder=" ...")
+    shown = textwrap.shorten(prompt, 60, placeholder=" ...")
+    return [
+        f"Prompt {shown!r}: {told} is read as text, marks and all: there are no weights and no LoRAs in "
+        "a prompt here. Write the words alone."
+    ]
 
 
 def unknown_words(tokenizer: Any, prompt: str) -> dict[str, list[str]]:
@@ -55,7 +78,7 @@ def cut_off(tokenizer: Any, text: str, context: int) -> str:
 def remarks(tokenizer: Any, prompt: str) -> list[str]:
     """What a person should know about how `prompt` is read, in a line each."""
     name = f"Prompt {textwrap.shorten(prompt, 60, placeholder=' ...')!r}"
-    lines = []
+    lines = unread_marks(prompt)
     missing = unknown_words(tokenizer, prompt)
     if missing:
         told = [
@@ -75,8 +98,8 @@ def remarks(tokenizer: Any, prompt: str) -> list[str]:
 
 
 def cut_offs(prompt: str, readers: Mapping[str, tuple[Any, int]]) -> list[str]:
-    """What each of several encoders leaves out of `prompt`, in one line; none where all of them
-    read it whole.
+    """What each of several encoders leaves out of `prompt`, in one line, and none where all of them
+    read it whole; before it one about weights and LoRAs (`unread_marks`).
 
     Args:
         prompt: any text.
@@ -85,11 +108,12 @@ def cut_offs(prompt: str, readers: Mapping[str, tuple[Any, int]]) -> list[str]:
     rests = {
         name: cut_off(tokenizer, prompt, context) for name, (tokenizer, context) in readers.items()
     }
+    lines, told = unread_marks(prompt), list[str]()
     if not any(rests.values()):
-        return []
-    told = []
+        return lines
     for name, reader in readers.items():
         shown = textwrap.shorten(rests[name], 60, placeholder=" ...")
         part = f"{room(*reader)} tokens, and not {shown!r}" if shown else "it whole"
         told.append(f"{name} reads {part}")
-    return [f"Prompt {textwrap.shorten(prompt, 60, placeholder=' ...')!r}: {'; '.join(told)}."]
+    shown = textwrap.shorten(prompt, 60, placeholder=" ...")
+    return [*lines, f"Prompt {shown!r}: {'; '.join(told)}."]

@@ -175,6 +175,59 @@ def test_a_callback_sees_and_replaces_latents_as_in_diffusers(
     assert (found - untouched).abs().max() > 0.01
 
 
+def test_an_interrupt_ends_a_call_as_in_diffusers(mini: MusePipeline, diffusers_pipe: Any) -> None:
+    """The picture so far is decoded, with what the callback returned; the next call is whole."""
+    seen: list[int] = []
+
+    def callback(pipe: Any, step: int, timestep: torch.Tensor, kwargs: dict[str, Any]) -> Any:
+        if pipe is mini:
+            seen.append(step)
+        pipe._interrupt = step == 1
+        return {"latents": kwargs["latents"] * 0.9} if step == 1 else {}
+
+    options = {"num_inference_steps": 5, "output_type": "pt", "guidance_scale": 2.0}
+    found, expected = (
+        pipe(PROMPTS, generator=seeded(0), callback_on_step_end=callback, **options).images
+        for pipe in (mini, diffusers_pipe)
+    )
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    assert sorted(seen) == [0, 0, 1, 1]
+    assert mini.interrupt
+    whole = mini(PROMPTS, generator=seeded(0), **options).images
+    assert not mini.interrupt
+    torch.testing.assert_close(
+        whole, diffusers_pipe(PROMPTS, generator=seeded(0), **options).images, atol=1e-4, rtol=0
+    )
+
+
+def stop(pipe: Any, step: int, *_: Any) -> dict[str, Any]:
+    pipe._interrupt = True
+    return {}
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_an_interrupt_ends_steered_rows_and_those_that_wait(toy: MusePipeline, slots: int) -> None:
+    """Those that wait come out as they would begin; nobody is told to steer earlier."""
+    latents = torch.randn(3, 2, generator=seeded(0))
+    options: dict[str, Any] = {"num_inference_steps": 6, "output_type": "latent"}
+    options |= {"latents": latents, "callback_on_step_end": stop, "slots": slots}
+    made = toy(["a park"] * 3, "awe", **options)
+    moved = [not torch.equal(*pair) for pair in zip(made.images.float(), latents, strict=True)]
+    assert moved == [row < slots for row in range(3)]
+    assert [len(trace.iterations) for trace in made.traces] == [int(one) for one in moved]
+    options |= {"output_type": "pil", "timing": Always()}
+    assert len(toy(["a park"] * 3, ["awe", None, "fear"], **options).images) == 3
+
+
+def test_an_edit_that_waits_when_a_call_is_interrupted_stays_its_source(mini: MusePipeline) -> None:
+    given = mini(PROMPTS, num_inference_steps=4, output_type="pt", generator=seeded(0)).images
+    options: dict[str, Any] = {"num_inference_steps": 6, "output_type": "pt", "slots": 1}
+    made = mini(PROMPTS, image=given, callback_on_step_end=stop, **options).images
+    source = mini.backbone.decode(mini.backbone.encode(given)).clamp(0, 1)
+    torch.testing.assert_close(made[1], source[1], atol=1e-5, rtol=0)
+    assert (made[0] - source[0]).abs().max() > 0.1, "one step from noise"
+
+
 # --- muse's own commands -----------------------------------------------------------------------
 
 
@@ -498,6 +551,8 @@ def test_what_a_person_should_know_is_a_warning(toy: MusePipeline, mini: MusePip
         toy("a park", ["awe", None], num_inference_steps=3, timing=ClipThreshold(100))
     with pytest.warns(UserWarning, match="the model doesn't know 'dogg'"):
         mini("a dogg", num_inference_steps=1)
+    with pytest.warns(UserWarning, match=r"'\(dog:1\.3\)' is read as text"):
+        mini("a (dog:1.3) in a park", num_inference_steps=1)
     with pytest.warns(UserWarning, match="too long") as told:
         mini("a dog in a park " * 10, num_inference_steps=1)
     assert ["similarity" in str(warning.message) for warning in told] == [False, True]

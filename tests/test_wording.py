@@ -5,7 +5,7 @@ from transformers import CLIPTokenizer
 
 from muse.mini import content_caption, save_tokenizer
 from muse.mini.tokenizer import CONTEXT
-from muse.wording import cut_off, remarks, room, unknown_words
+from muse.wording import cut_off, cut_offs, remarks, room, unknown_words
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,41 @@ def test_any_text_can_be_looked_at(tokenizer, prompt):
 def test_a_large_vocabulary_never_complains_of_words():
     assert unknown_words(_Large(), "a unicorn in a spaceship") == {}
     assert remarks(_Large(), "a unicorn in a spaceship") == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "marks"),
+    [
+        ("a (dog:1.3) in a park", "'(dog:1.3)'"),
+        ("a (big, brown dog : .8) in a (park:2)", "'(big, brown dog : .8)', '(park:2)'"),
+        ("a ((dog:-0.5)) in a park", "'(dog:-0.5)'"),
+        ("a dog in a park <lora:x:0.8> <LoRA:y>", "'<lora:x:0.8>', '<LoRA:y>'"),
+        ("<hypernet:x:1> a dog in a park", "'<hypernet:x:1>'"),
+    ],
+)
+def test_weights_and_loras_are_told(prompt, marks):
+    """By what every backbone asks: of one encoder, and of several."""
+    for lines in (remarks(_Large(), prompt), cut_offs(prompt, {"CLIP": (_Large(), 77)})):
+        [line] = lines
+        assert line.startswith(f"Prompt {prompt!r}: {marks} is read as text, marks and all")
+        assert "\n" not in line
+    long = f"{prompt} {'dog ' * 80}"
+    assert [len(remarks(_Large(), long)), len(cut_offs(long, {"T5": (_Large(), 9)}))] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a dog (at 12:30) in a park",
+        "a film still (16:9)",
+        "a dog (big) [brown] in a park: 1.3",
+        r"a \(dog:1.3) in a park",
+        "a dog <3 a cat > a mouse",
+        "(note: a dog) in a park",
+    ],
+)
+def test_other_brackets_and_colons_are_text(prompt):
+    assert remarks(_Large(), prompt) == cut_offs(prompt, {"T5": (_Large(), 77)}) == []
 
 
 def test_what_does_not_fit_is_named(tokenizer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
@@ -40,12 +40,14 @@ class _GivenLatents(LatentSource):
     def __init__(self, latents: Tensor) -> None:
         super().__init__()
         self.latents = latents
+        self.begun: dict[int, Tensor] = {}
 
     def forward(
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
     ) -> Generator[list[Ask], list[Any], Tensor]:
-        """The job's own, (1, ...); asks for nothing."""
-        return self.latents[int(job.id)][None].to(like(cond))
+        """The job's own, (1, ...), kept in `begun`; asks for nothing."""
+        self.begun[int(job.id)] = x = self.latents[int(job.id)][None].to(like(cond))
+        return x
         yield  # makes this a row
 
 
@@ -55,18 +57,25 @@ class _InvertedPictures(DDIMInversion):
     Args:
         pictures: (1, 3, H, W) in [0, 1] each, at the index that its job's id is.
         fixed_point: as for `DDIMInversion`.
+        stopped: whether no row takes a step any more: then a picture stays as it is.
     """
 
-    def __init__(self, pictures: Sequence[Tensor], fixed_point: int) -> None:
+    def __init__(
+        self, pictures: Sequence[Tensor], fixed_point: int, stopped: Callable[[], bool]
+    ) -> None:
         super().__init__(fixed_point)
         self.pictures = pictures
+        self.stopped = stopped
+        self.begun: dict[int, Tensor] = {}
 
     def forward(
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
     ) -> Generator[list[Ask], list[Any], Tensor]:
-        """Encode the job's picture, and invert it."""
-        latent = backbone.encode(self.pictures[int(job.id)].to(like(cond)))
-        return (yield from self.invert(latent.to(like(cond)), grid, cond))
+        """Encode the job's picture, and invert it; where it leads from is kept in `begun`."""
+        picture = self.pictures[int(job.id)].to(like(cond))
+        self.begun[int(job.id)] = latent = backbone.encode(picture).to(like(cond))
+        x = latent if self.stopped() else (yield from self.invert(latent, grid, cond))
+        return latent if self.stopped() else x
 
 
 def broadcast(**columns: Sequence[Any]) -> list[list[Any]]:

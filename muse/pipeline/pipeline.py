@@ -14,7 +14,6 @@ from torch import Tensor
 from muse.backbones import Backbone
 from muse.guides import Guide, Similarity
 from muse.jobs import Job
-from muse.latents import LatentSource
 from muse.losses import EmotionLoss, MultiEmotionLoss
 from muse.memory import memory_told
 from muse.pipeline.defaults import _NoGuide, preset
@@ -106,6 +105,7 @@ class MusePipeline:
         self.options = {name: default[name] for name in default if name not in PARTS}
         self.edit_options = {name: edit[name] for name in edit if name not in PARTS}
         self.show_progress = True
+        self._interrupt = False
 
     @classmethod
     @memory_told()
@@ -183,6 +183,13 @@ class MusePipeline:
         weights = chain(self.backbone.parameters(), self.backbone.buffers())
         return next(weights, torch.empty(0)).device
 
+    @property
+    def interrupt(self) -> bool:
+        """Whether the call in progress takes no more steps: a callback has set ``_interrupt``, as
+        for diffusers' pipelines.
+        """
+        return self._interrupt
+
     def set_progress_bar_config(self, disable: bool = False) -> None:
         """Show a progress bar during calls, or not."""
         self.show_progress = not disable
@@ -235,7 +242,8 @@ class MusePipeline:
             return_dict: False returns (images, traces, probabilities).
             callback_on_step_end: called after every step of every row (rows step apart, so it sees
                 one at a time) as ``callback(pipe, step, timestep, {"latents": (1, ...), "row":
-                index})``; may return ``{"latents": ...}`` to go on with others.
+                index})``; may return ``{"latents": ...}`` to go on with others, and set
+                ``pipe._interrupt = True`` to end all rows here, each with the picture so far.
             callback_on_step_end_tensor_inputs: what it is given: ``latents`` or nothing.
             slots: how many pictures share a model call; it changes memory and speed.
             options: any other option of `muse.sampler.Sampler`, for this call: ``emotion_scale``,
@@ -251,6 +259,7 @@ class MusePipeline:
         Warns:
             UserWarning: words of a prompt that the model can't read; pictures never steered.
         """
+        self._interrupt = False
         check_choice("output_type", output_type, OUTPUT_TYPES)
         check_counts(num_inference_steps=num_inference_steps, slots=slots)
         check_counts(num_images_per_prompt=num_images_per_prompt)
@@ -272,14 +281,15 @@ class MusePipeline:
             [entry for entry in column for _ in range(num_images_per_prompt)] for column in columns
         )
         generators = generators_of(generator, len(prompts))
-        source: LatentSource
+        source: _GivenLatents | _InvertedPictures
         if image is None:
             shape = (len(prompts), *self.backbone.latent_shape(size))
             source = _GivenLatents(noise_of(latents, shape, generators, self.device))
             timing = self.timing or StepWindow(0.2)
             options = {"timing": timing, **self.options, **options}
         else:
-            source = _InvertedPictures(pictures, self.inversion.fixed_point)
+            fixed_point = self.inversion.fixed_point
+            source = _InvertedPictures(pictures, fixed_point, lambda: self.interrupt)
             edit = {"timing": self.edit_timing, **self.options, **self.edit_options}
             options = {**edit, **options}
         if guidance_scale is not None:
@@ -306,7 +316,7 @@ class MusePipeline:
         step_end = StepEnds(self, callback_on_step_end, callback_on_step_end_tensor_inputs, sampler)
         results = run(sampler, jobs, negatives, slots, step_end, self.show_progress)
         made = MusePipelineOutput(
-            images_of(self.backbone, results, step_end.latents, output_type),
+            images_of(self.backbone, results, {**source.begun, **step_end.latents}, output_type),
             [result.trace for result in results],
             [result.probabilities if options["guide"] else {} for result in results],
         )

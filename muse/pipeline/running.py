@@ -45,6 +45,11 @@ class StepEnds:
         self.timesteps = sampler.setup.grid.timesteps
         self.latents: dict[int, Tensor] = {}
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the caller has set ``pipe._interrupt``, which is how diffusers' are stopped."""
+        return bool(self.pipe.interrupt)
+
     def __call__(self, job: Job, step: int, x: Tensor) -> Tensor:
         """The latent (1, ...) that the row goes on with."""
         row = int(job.id)
@@ -70,7 +75,7 @@ def run(
     visible: bool,
 ) -> list[Result]:
     """The results in the order of the jobs, whose ids are their places in it, as are those of the
-    negative prompts.
+    negative prompts; where `step_end` has stopped them, as far as each has come.
 
     Raises:
         MuseError: a picture that failed.
@@ -89,7 +94,7 @@ def run(
             results[int(result.job.id)] = result
     done = [results[row] for row in range(len(jobs))]
     never = [result for result in done if result.job.target and result.trace.start_step is None]
-    if never:
+    if never and not step_end.stopped:
         told = f"{len(never)} of {len(jobs)} pictures were never steered"
         warnings.warn(f"{told}: {sampler.timing.remedy}.", stacklevel=3)
     return done
