@@ -33,8 +33,8 @@ def unread_marks(prompt: str) -> list[str]:
     told = textwrap.shorten(", ".join(map(repr, marks)), 120, placeholder=" ...")
     shown = textwrap.shorten(prompt, 60, placeholder=" ...")
     return [
-        f"Prompt {shown!r}: {told} is read as text, marks and all: there are no weights and no LoRAs in "
-        "a prompt here. Write the words alone."
+        f"Prompt {shown!r}: {told} is read as text, marks and all: there are no weights and no "
+        "LoRAs in a prompt here. Write the words alone."
     ]
 
 

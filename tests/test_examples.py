@@ -154,7 +154,7 @@ def test_landscapes_are_steered_by_the_packaged_guide(
     words = ["--backbone", "examples.my_backbone.Landscape", "--timing", "Always"]
     words += ["--guidance_scale", "1", "--steps", "12", "--seed", "1"]
     out = ["--out", str(tmp_path / "a.png")]
-    assert main(["generate", "a meadow", "--emotion", "sadness", *words, *out]) == 0
+    assert main(["generate", "a meadow", "--emotion", "sadness", "--plain", *words, *out]) == 0
     found = re.search(r"sadness (\d+)% -> (\d+)% by the guide", capsys.readouterr().out)
     assert found
     assert int(found[2]) > int(found[1]) + 25
