@@ -17,8 +17,9 @@ from muse.mini import SceneData
 from muse.mini.augment import windows
 from muse.mini.data import VALIDATION_OFFSET
 from muse.mini.muon import Muon
-from muse.mini.reconstruction import fine_contrast
+from muse.mini.reconstruction import fine_contrast, reconstruction_loss
 from muse.mini.scenes import render
+from muse.tasks import autoencoding, decoder_tuning
 from muse.tasks.autoencoding import AutoEncoding
 from muse.tasks.contrastive import Contrastive
 from muse.tasks.decoder_tuning import DecoderTuning
@@ -84,21 +85,32 @@ def test_windows_move_with_their_boxes():
         assert set(window[0].unique().tolist()) <= {number, number + 10.0}
 
 
-def test_autoencoder_sees_windows_and_at_last_whole_pictures(tmp_path):
+def test_training_sees_windows_and_at_last_whole_pictures(tmp_path, monkeypatch):
+    """The autoencoder, and then its decoder against a discriminator."""
     seen = []
 
-    class Watched(AutoEncoding):
-        def _losses(self, image, box, sample):
-            if sample:
-                seen.append(tuple(image.shape))
-            return super()._losses(image, box, sample)
+    def watched(y, x, box, *weights):
+        if torch.is_grad_enabled():
+            seen.append(tuple(x.shape))
+        return reconstruction_loss(y, x, box, *weights)
 
-    options = {"channels": (8, 8), "size": 64, "attention": False, "crop": 32}
-    fit(Watched(str(tmp_path), whole=0.5, **options))
-    assert seen == [(4, 3, 32, 32), (1, 3, 64, 64)]
+    for module in (autoencoding, decoder_tuning):
+        monkeypatch.setattr(module, "reconstruction_loss", watched)
+    windows = {"crop": 32, "whole": 0.5}
+    fit(AutoEncoding(str(tmp_path), channels=(8, 8), size=64, attention=False, **windows))
+    fit(DecoderTuning(str(tmp_path), **windows))
+    fit(DecoderTuning(str(tmp_path)))
+    assert seen == 2 * [(4, 3, 32, 32), (1, 3, 64, 64)] + 2 * [(4, 3, 64, 64)]
     vae = AutoencoderKL.from_pretrained(tmp_path / "vae")
     assert not vae.config.mid_block_add_attention
     assert vae.config.sample_size == 64
+
+
+def test_the_unet_is_as_large_as_the_latents(tmp_path):
+    fit(AutoEncoding(str(tmp_path), channels=(8, 8, 8, 16), latent_channels=8, size=128))
+    fit(Contrastive(str(tmp_path), 32, 1, 32, 1, projection_dim=16), "contrastive")
+    config = LatentDiffusion(str(tmp_path), channels=(32, 32)).unet.config
+    assert (config.sample_size, config.in_channels) == (16, 8)
 
 
 def test_exported_folder_is_a_stable_diffusion_pipeline(folder):
@@ -215,7 +227,7 @@ def test_the_discriminators_part_has_its_share_of_the_gradient_and_pleases_it(fo
     assert torch.allclose(slopes(0.1, 0.4)[1] - alone, part, atol=1e-3 * part.abs().max().item())
 
     def score() -> torch.Tensor:
-        _, latent = task._encode(batch)
+        _, latent = task._encode(batch["image"])
         return task.discriminator(task.vae.decode(latent).sample).mean()
 
     with torch.no_grad():

@@ -50,3 +50,24 @@ def windows(image: Tensor, box: Tensor, side: int) -> tuple[Tensor, Tensor]:
     ]
     origin = torch.tensor(corners, device=box.device, dtype=box.dtype).repeat(1, 2)
     return torch.stack(cut), (box * full - origin) / side
+
+
+def windows_then_whole(
+    image: Tensor, box: Tensor, side: int | None, done: float, whole: float
+) -> tuple[Tensor, Tensor]:
+    """What a training step of convolutions sees of a batch: `windows`, which cost less, and at the
+    end of the run as many whole pictures as have the windows' pixels, for group norms are reckoned
+    over all that is seen.
+
+    Args:
+        image, box: as for `windows`.
+        side: of the windows; None shows whole pictures throughout.
+        done: the share of the run's steps that are done, in [0, 1].
+        whole: the share at the end that sees whole pictures, in [0, 1].
+    """
+    if side is None:
+        return image, box
+    if done < 1.0 - whole:
+        return windows(image, box, side)
+    rows = max(1, len(image) * side**2 // image[0, 0].numel())
+    return image[:rows], box[:rows]

@@ -7,7 +7,7 @@ from diffusers import AutoencoderKL
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from muse.mini.augment import windows
+from muse.mini.augment import windows_then_whole
 from muse.mini.data import SceneBatch
 from muse.mini.export import save_part
 from muse.mini.muon import Muon
@@ -23,10 +23,6 @@ class AutoEncoding(Resumable):
     over its elements (`muse.mini.reconstruction`). On export `scaling_factor` is 1 / std of the
     training latents seen last.
 
-    Nearly all the work lies at full resolution, and convolutions don't ask how large a picture is:
-    with a `crop` most steps see a random window of each picture, and the last share of them
-    as many whole pictures as have the windows' pixels, for the statistics of group norms.
-
     Args:
         pipeline_dir: the pipeline's folder.
         channels: width of the levels, each half as large as the one before, from the picture
@@ -38,7 +34,8 @@ class AutoEncoding(Resumable):
         thing_weight: how much more pixels in the thing's box weigh in the first term.
         size: side of the pictures that the config names; data may come in another.
         attention: whether the latent's level attends to itself.
-        crop: side of the windows; None shows whole pictures throughout.
+        crop: side of the windows that are seen at first (`muse.mini.augment.windows_then_whole`);
+            None shows whole pictures throughout.
         whole: the share of steps at the end that see whole pictures, in [0, 1].
     """
 
@@ -94,14 +91,10 @@ class AutoEncoding(Resumable):
 
     def training_step(self, batch: SceneBatch) -> Tensor:
         """The loss of one batch."""
-        image, box = batch["image"], batch["box"]
+        done = 0.0
         if self.crop is not None:
             done = self.global_step / self.trainer.estimated_stepping_batches
-            if done < 1.0 - self.whole:
-                image, box = windows(image, box, self.crop)
-            else:
-                rows = max(1, len(image) * self.crop**2 // image[0, 0].numel())
-                image, box = image[:rows], box[:rows]
+        image, box = windows_then_whole(batch["image"], batch["box"], self.crop, done, self.whole)
         loss, absolute = self._losses(image, box, sample=True)
         self.log_dict({"train/loss": loss, "train/l1": absolute}, prog_bar=True)
         return loss

@@ -6,6 +6,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from muse.mini.augment import windows_then_whole
 from muse.mini.data import SceneBatch
 from muse.mini.export import part_folder, save_part
 from muse.mini.muon import Muon
@@ -33,6 +34,7 @@ class DecoderTuning(Resumable):
         adversarial_weight: of the discriminator's part in the decoder's gradient.
         latent_noise: the largest standard deviation of the noise, in that of the latents.
         edge_weight, thing_weight: of the reconstruction loss.
+        crop, whole: as the autoencoder's.
     """
 
     def __init__(
@@ -43,9 +45,12 @@ class DecoderTuning(Resumable):
         latent_noise: float = 0.15,
         edge_weight: float = 0.5,
         thing_weight: float = 2.0,
+        crop: int | None = None,
+        whole: float = 0.2,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.crop, self.whole = crop, whole
         self.folder = part_folder(pipeline_dir, "vae", "autoencoder")
         self.learning_rate = learning_rate
         self.adversarial_weight, self.latent_noise = adversarial_weight, latent_noise
@@ -55,21 +60,23 @@ class DecoderTuning(Resumable):
         self.vae.decoder.requires_grad_(True)
         self.discriminator = discriminator().to(memory_format=torch.channels_last)
 
-    def _encode(self, batch: SceneBatch) -> tuple[Tensor, Tensor]:
+    def _encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures in [-1, 1], and the means of their latents."""
-        x = (2.0 * batch["image"] - 1.0).to(memory_format=torch.channels_last)
+        x = (2.0 * image - 1.0).to(memory_format=torch.channels_last)
         with torch.no_grad():
             return x, self.vae.encode(x).latent_dist.mode()
 
     def training_step(self, batch: SceneBatch) -> Tensor:
         """The losses of decoder and discriminator; neither's gradient reaches the other."""
-        x, latent = self._encode(batch)
+        done = 0.0
+        if self.crop is not None:
+            done = self.global_step / self.trainer.estimated_stepping_batches
+        image, box = windows_then_whole(batch["image"], batch["box"], self.crop, done, self.whole)
+        x, latent = self._encode(image)
         most = self.latent_noise / self.vae.config.scaling_factor
         spread = most * torch.rand(len(x), 1, 1, 1, device=self.device)
         y = self.vae.decode(latent + spread * torch.randn_like(latent)).sample
-        reconstruction = reconstruction_loss(
-            y, x, batch["box"], self.edge_weight, self.thing_weight
-        )
+        reconstruction = reconstruction_loss(y, x, box, self.edge_weight, self.thing_weight)
         self.discriminator.requires_grad_(False)
         adversarial = -self.discriminator(y).mean()
         self.discriminator.requires_grad_(True)
@@ -90,7 +97,7 @@ class DecoderTuning(Resumable):
         """Logs `val/l1`, as the autoencoder's task does, and `val/contrast`, the share of the
         pictures' finest contrast that is kept.
         """
-        x, latent = self._encode(batch)
+        x, latent = self._encode(batch["image"])
         y = self.vae.decode(latent).sample.clamp(-1.0, 1.0)
         found = {
             "val/l1": (y - x).abs().mean(),

@@ -79,7 +79,7 @@ class LatentDiffusion(Resumable):
         self._latents: dict[int, Tensor] = {}
 
     def _new_unet(self, channels: tuple[int, ...], layers_per_block: int) -> UNet2DConditionModel:
-        side = 64 // 2 ** (len(self.vae.config.block_out_channels) - 1)
+        side = self.vae.config.sample_size // 2 ** (len(self.vae.config.block_out_channels) - 1)
         attends = [side >> level <= 8 for level in range(len(channels))]
         return UNet2DConditionModel(
             sample_size=side,
@@ -100,7 +100,7 @@ class LatentDiffusion(Resumable):
 
     @torch.no_grad()
     def encode_images(self, image: Tensor) -> Tensor:
-        """Scaled latents (B, C, h, w) of pictures (B, 3, 64, 64) in [0, 1]."""
+        """Scaled latents (B, C, h, w) of pictures (B, 3, H, H) in [0, 1]."""
         mean = self.vae.encode(2.0 * image - 1.0).latent_dist.mode()
         return mean.float() * self.vae.config.scaling_factor
 

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Trains muse-mini at 128 px, part by part; a part that stopped goes on from its last checkpoint.
+#
+#   benchmarks/train_mini.sh PART ...      autoencoder decoder clip diffusion (all, where none is named)
+#
+# What is learned lies in runs/mini128, as a diffusers folder; checkpoints and curves beside it.
+# SHARE=0.01 takes that share of the steps (a trial); PRECISION=bf16-mixed where that is fast; COUNT=...
+# so many scenes. On a GPU all of it is one call:
+#   PRECISION=bf16-mixed benchmarks/train_mini.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(autoencoder decoder clip diffusion)
+out=runs/mini128
+mkdir -p "$out"
+for part in "${parts[@]}"; do
+    config=configs/mini128/$part.yaml
+    steps=$(sed -n 's/^ *max_steps: //p' "$config")
+    words=(--trainer.default_root_dir "$out/$part" --trainer.max_steps
+        "$(python3 -c "print(max(2, round(${SHARE:-1} * $steps)))")")
+    [ -z "${PRECISION:-}" ] || words+=(--trainer.precision "$PRECISION")
+    [ -z "${COUNT:-}" ] || words+=(--data.count "$COUNT")
+    last=$(find "$out/$part" -name 'last*.ckpt' -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -1 | cut -d' ' -f2-)
+    [ -z "$last" ] || words+=(--ckpt_path "$last")
+    echo "$part: ${words[*]}"
+    python3 -m muse.cli fit --config "$config" "${words[@]}"
+done
