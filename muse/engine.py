@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def run(
-    rows: Iterable[Row[T]], answer: Callable[[list[Ask]], list[Any]], slots: int
+    rows: Iterable[Row[T]], answer: Callable[[list[Ask]], list[Any]], slots: int | Callable[[], int]
 ) -> Iterator[T]:
     """Run rows to their ends, at most `slots` at a time, and yield what each returns, as it ends.
 
@@ -23,12 +23,14 @@ def run(
     Args:
         rows: generators that yield lists of asks (`muse.asks.Row`).
         answer: answers a list of asks, in their order.
-        slots: how many rows share a call, 1 or more.
+        slots: how many rows share a call, 1 or more; or what tells how many may be in flight now
+            (rows that are go on).
     """
     waiting = iter(rows)
     inbox: list[tuple[Row[T], list[Any] | None]] = []
     while True:
-        inbox += [(row, None) for row in islice(waiting, slots - len(inbox))]
+        room = slots if isinstance(slots, int) else slots()
+        inbox += [(row, None) for row in islice(waiting, max(0, room - len(inbox)))]
         if not inbox:
             return
         asking: list[tuple[Row[T], list[Ask]]] = []

@@ -43,6 +43,7 @@ from muse.results import Progress, Result
 from muse.row import PictureRow, Setup, StepEnd
 from muse.schedulers import TimingPolicy
 from muse.search import Search
+from muse.slots import Slots
 from muse.steering import Steering
 from muse.types import MuseError
 
@@ -134,23 +135,25 @@ class Sampler(nn.Module):
     def sample(
         self,
         jobs: Iterable[Job],
-        slots: int = 8,
+        slots: int | Slots = 8,
         progress: Progress | None = None,
         step_end: StepEnd | None = None,
         negative_prompts: Mapping[str, str] | None = None,
     ) -> Iterator[Result]:
         """Make the pictures of `jobs`, at most `slots` in flight, and yield each as it is done.
+        Jobs are taken from the iterable as slots get free. Where memory runs out, calls are halved.
 
         `progress` is counted on from where it stands; `step_end` is called after every step;
         `negative_prompts` by job id take the place of the sampler's own.
 
         Raises:
-            MuseError: out of memory.
+            MuseError: out of memory with a single picture.
         """
         progress, own = progress or Progress(), negative_prompts or {}
+        taken = slots if isinstance(slots, Slots) else Slots(slots)
 
         def answer(asks: list[Ask]) -> list[Any]:
-            replies = self.answers(asks)
+            replies = taken.answer(asks, self.answers)
             progress.iterations += sum(isinstance(a, Evaluate) and a.iteration > 0 for a in asks)
             progress.changed()
             return replies
@@ -161,7 +164,7 @@ class Sampler(nn.Module):
             return PictureRow(setup, job, progress, step_end).run()
 
         with memory_told():
-            for result in run(map(row, jobs), answer, slots):
+            for result in run(map(row, jobs), answer, lambda: taken.rows):
                 progress.rows += 1
                 progress.changed()
                 yield result
