@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from examples.my_steering import LatentOffset
 from muse import MusePipeline
 from muse.guides import ConvNet, GuideEnsemble
 from muse.schedulers import Always, TimeGrid
@@ -64,11 +63,11 @@ def test_none_is_made_on_the_models_device(
     schedule's numbers may be float64: they stay on the CPU until they are cast.
     """
     guide = GuideEnsemble([ConvNet(width=8), ConvNet(width=8)], [1, 3])
-    parts: dict[str, Any] = {"guide": guide, "steering": LatentOffset(), "timing": Always()}
+    parts: dict[str, Any] = {"guide": guide, "timing": Always()}
     pipe = MusePipeline.from_pretrained(str(tiny_folder(family)), **parts)
     pipe.set_progress_bar_config(disable=True)
     options: dict[str, Any] = {"num_inference_steps": 2, "max_iterations": 2}
-    options |= {"height": 32, "width": 32, "guidance_scale": 3.0, "emotion_scale": 1.0}
+    options |= {"height": 32, "width": 32, "guidance_scale": 3.0}
     with no_float64:
         pipe.to("meta")
         made = pipe(["a b", "c d"], ["awe", None], **options)

@@ -71,13 +71,14 @@ class TokenOptimization(Steering):
 
     def step(self, state: Rows, gradient: Rows, i: Tensor, k: Tensor) -> Rows:
         """One step of Adam (Kingma & Ba 2015; betas 0.9 and 0.999, eps 1e-8) on S / unit."""
-        unit, count = state["unit"], k + 1
+        i, k = i.cpu(), k.cpu()  # counted there in float64, which not every device has
+        unit, count = state["unit"], (k + 1).double()
         slope = gradient["tokens"] * unit
         fresh = per_row(k == 0, slope).bool()
         mean = 0.1 * slope + 0.9 * state["mean"].masked_fill(fresh, 0)
         square = 0.001 * slope**2 + 0.999 * state["square"].masked_fill(fresh, 0)
-        first = mean / per_row(1 - 0.9 ** count.double(), slope)
-        second = square / per_row(1 - 0.999 ** count.double(), slope)
+        first = mean / per_row(1 - 0.9**count, slope)
+        second = square / per_row(1 - 0.999**count, slope)
         decay = i if self.decay_over == "step" else k
         lr = self.lr * (1 - decay.double() / 100).clamp(min=0)
         tokens = state["tokens"] - per_row(lr, slope) * unit * first / (second.sqrt() + 1e-8)
