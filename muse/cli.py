@@ -8,7 +8,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
-OK, FAILED, USAGE, BUG, INTERRUPTED = 0, 1, 2, 70, 130
+from muse.stopping import exit_code
+
+OK, FAILED, USAGE, BUG = 0, 1, 2, 70
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         the exit code: 0 all done, 1 some jobs failed, 2 the user's mistake, 70 a bug of ours,
-        130 interrupted.
+        130 interrupted, 143 by SIGTERM.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
@@ -65,8 +67,8 @@ def _guarded(command: Callable[[list[str]], int], words: list[str], debug: bool)
         for word in words:  # what is no UTF-8 can't be encoded, and is told below
             word.encode()
         return command(words)
-    except KeyboardInterrupt:
-        return _complain("Interrupted.", INTERRUPTED, debug)
+    except KeyboardInterrupt as stop:
+        return _complain("Interrupted.", exit_code(stop), debug)
     except SystemExit as stop:  # --help and --print_config end this way
         if stop.code is None or isinstance(stop.code, int):
             return stop.code or OK
@@ -93,6 +95,8 @@ def _complain(message: str, code: int, debug: bool) -> int:
 
 
 def _fit_free(words: list[str]) -> int:
+    # That a store has gone is told in a line of ours, not in a page of torch's C++.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from muse.commands.lightning import fit_free
 
     return fit_free(words)
@@ -122,6 +126,12 @@ def _edit(words: list[str]) -> int:
     return edit(words[1:])
 
 
+def _status(words: list[str]) -> int:
+    from muse.commands.status import status
+
+    return status(words[1:])
+
+
 def _components(words: list[str]) -> int:
     from muse.commands.components import components
 
@@ -132,6 +142,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "generate": (_generate, "make a picture from a prompt, with an emotion"),
     "edit": (_edit, "give a picture another emotion"),
     "fit-free": (_fit_free, "make pictures of jobs with a frozen model, steered at test time"),
+    "status": (_status, "tell how far a run is, and sum up what there is of it"),
     "fit": (_fit, "fit a task: the parts of muse-mini, an emotion classifier"),
     "evaluate": (_evaluate, "measure the pictures of a finished run"),
     "components": (_components, "list the parts that can be swapped"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +14,15 @@ import yaml
 
 from muse.types import MuseError
 
+TEMPORARY = ".muse-{host}-{pid}"
+"""How the names of temporary files begin: whoever finds one knows whether its process still runs.
+"""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(), suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -26,6 +31,31 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files of this machine's processes that were killed while they wrote."""
+    mine = TEMPORARY.format(host=_host(), pid="")
+    for file in folder.glob(f"{mine}*"):
+        pid = file.name.removeprefix(mine).partition("-")[0]
+        if pid.isdigit() and not _runs(int(pid)):
+            file.unlink(missing_ok=True)
+
+
+@contextmanager
+def written(what: str) -> Iterator[None]:
+    """Tell of a disk that is full, or a folder that can't be written to, in one line.
+
+    Raises:
+        MuseError: `what` couldn't be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise MuseError(
+            f"Can't write {what} ({error.strerror or error}). What is finished stays; make room "
+            "and run the same command again."
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -71,6 +101,24 @@ def make_folder(path: Path, option: str = "--output_dir") -> Path:
             f"Can't write to the folder {str(path)!r} ({error.strerror}). "
             f"Choose another one with {option}."
         ) from None
+
+
+def _prefix() -> str:
+    return TEMPORARY.format(host=_host(), pid=os.getpid()) + "-"
+
+
+def _host() -> str:
+    return "".join(letter for letter in socket.gethostname() if letter.isalnum())
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's, or a system that can't tell
+        return True
+    return True
 
 
 def _umask() -> int:

@@ -188,6 +188,27 @@ def test_a_member_of_an_ensemble_guided_too(run: Path) -> None:
     assert not found.guided_by({"class_path": "BayesGuide", "init_args": {"dimension": 4}})
 
 
+def test_a_judge_inside_another_guided_too(run: Path) -> None:
+    """In whichever option it is kept, as in `examples.my_guide.ManyViews`."""
+    judge, other = ({"class_path": "BayesGuide", "init_args": {"dimension": n}} for n in (2, 3))
+    views = {"class_path": "examples.my_guide.ManyViews", "init_args": {"guide": judge, "shift": 2}}
+    found = replace(FinishedRun.open(run), config={"model": {"guide": views}})
+    assert [found.guided_by(part) for part in (judge, views, other)] == [True, True, False]
+    found = replace(found, config={"model": {"guide": judge}})
+    assert found.guided_by(views), "who judges by what guided is no stranger either"
+
+
+def test_a_run_that_has_not_come_to_its_end_is_told(run: Path, capsys: Any) -> None:
+    made = [path.stem for path in (run / "records").glob("*.json")]
+    entries = [json.dumps({"id": name}) for name in (*made, "one more", "and another")]
+    (run / "jobs.jsonl").write_text("\n".join(entries) + "\n")
+    assert evaluate("--config", "metrics.yaml") == 0
+    told = "2 jobs of the run are not made yet: it has not come to its end."
+    assert told in capsys.readouterr().out
+    assert told in (run / "evaluation" / "evaluation.md").read_text()
+    assert report(run)["left"] == 2
+
+
 def test_every_value_is_in_the_table(run: Path) -> None:
     assert evaluate("--config", "metrics.yaml", "--groups", "my_parts.last_word") == 0
     lines = (run / "evaluation" / "evaluation.csv").read_text().splitlines()

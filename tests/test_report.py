@@ -51,6 +51,20 @@ def test_sheet_shows_plain_first_then_the_wheels_order(folder: Path) -> None:
     assert order == [(255, 0, 0), (0, 0, 255), (0, 255, 0)]
 
 
+def test_sheet_leaves_a_failed_twin_out(folder: Path) -> None:
+    """One that failed, or that another process has not made yet, for some or all of a row."""
+    (folder / "plain" / "twin.png").unlink()
+    alone = record("a", plain="twin", plain_probabilities=None)
+    sheet = contact_sheet([alone], folder)
+    assert sheet is not None
+    assert sheet.size[0] < contact_sheet([alone, record("b")], folder_with_twin(folder)).size[0]  # type: ignore[union-attr]
+
+
+def folder_with_twin(folder: Path) -> Path:
+    Image.new("RGB", (64, 64), "red").save(folder / "plain" / "twin.png")
+    return folder
+
+
 def test_sheet_leaves_failed_pictures_out(folder: Path) -> None:
     failed = record("gone", status="failed", probabilities={}, reason="no")
     sheet = contact_sheet([record("a"), failed], folder)

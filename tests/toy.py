@@ -33,9 +33,9 @@ def jobs(seeds: int) -> list[Job]:
     return made
 
 
-def sampler(flow: bool = False, dimension: int = 2, **options) -> Sampler:
-    """The sampler of configs/toy.yaml; `options` replace any of its arguments."""
-    parts = {
+def parts(flow: bool = False, dimension: int = 2) -> dict:
+    """The parts of configs/toy.yaml, by the sampler's names."""
+    return {
         "backbone": GaussianMixture(dimension, flow),
         "guide": BayesGuide(dimension),
         "steering": TokenOptimization(tokens=4, scale=0.02, lr=0.2),
@@ -44,7 +44,11 @@ def sampler(flow: bool = False, dimension: int = 2, **options) -> Sampler:
         "latents": GaussianNoise(),
         "similarity": PlaceSimilarity(dimension),
     }
-    return Sampler(**{**parts, **options})
+
+
+def sampler(flow: bool = False, dimension: int = 2, **options) -> Sampler:
+    """The sampler of configs/toy.yaml; `options` replace any of its arguments."""
+    return Sampler(**{**parts(flow, dimension), **options})
 
 
 def make(sampler: Sampler, wanted: list[Job], slots: int = 128) -> dict[str, Result]:

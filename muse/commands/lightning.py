@@ -9,7 +9,8 @@ from typing import Any
 import diffusers
 import lightning as L
 import transformers
-from jsonargparse import set_dumper
+from jsonargparse import ActionYesNo, set_dumper
+from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 import muse.backbones
@@ -23,6 +24,7 @@ from muse.commands.measured import not_measured
 from muse.data import Jobs
 from muse.files import as_yaml
 from muse.presets import with_presets
+from muse.stopping import exit_code
 from muse.tasks import FitFree, MuseTrainer
 from muse.tasks.summary import closing_lines
 
@@ -38,11 +40,21 @@ class FitFreeCLI(LightningCLI):
         return {"fit-free": {"model", "datamodule"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """``--output_dir`` at the top level."""
+        """``--output_dir`` and ``--retry_failed`` at the top level."""
         parser.add_argument(
-            "--output_dir", type=str, default="outputs/run", help="the folder to write"
+            "--output_dir",
+            type=str,
+            default="outputs/run",
+            help="the folder to write; a run that it holds goes on",
+        )
+        parser.add_argument(
+            "--retry_failed",
+            action=ActionYesNo,
+            default=False,
+            help="try jobs again that failed before",
         )
         parser.link_arguments("output_dir", "model.output_dir")
+        parser.link_arguments("retry_failed", "model.retry_failed")
 
 
 class FitCLI(LightningCLI):
@@ -58,6 +70,10 @@ class HandConfigOver(SaveConfigCallback):
     """Gives the resolved config to the task, which writes it into the run's folder, and what there
     is to say about the files that it comes from.
     """
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """In every process, not in the first alone: all note what decides their pictures."""
+        self.save_config(trainer, pl_module, stage)
 
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """As YAML, every default spelled out."""
@@ -80,13 +96,15 @@ def fit_free(words: list[str]) -> int:
         **_common([words[0], *with_presets(words[1:], "default")]),
     )
     model: Any = cli.model
-    jobs = len(cli.datamodule.jobs)
-    remedy = model.sampler.setup.timing.remedy
-    for line in closing_lines(model.records, jobs, model.folder.path, model.interrupted, remedy):
-        print(line)
-    if model.interrupted:
-        return 130
-    return int(any(record["status"] == "failed" for record in model.records))
+    if cli.trainer.is_global_zero:
+        jobs, remedy = len(model.folder.jobs), model.sampler.setup.timing.remedy
+        stopped = model.stopped is not None
+        for line in closing_lines(model.records, jobs, model.folder.path, stopped, remedy):
+            print(line)
+    if model.stopped is not None:
+        return exit_code(model.stopped)
+    failed = any(record["status"] == "failed" for record in model.records)
+    return int(model.tickets.lost or (failed and not TorchElasticEnvironment.detect()))
 
 
 def fit(words: list[str]) -> int:

@@ -8,7 +8,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,22 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 from muse.backbones import Backbone
 from muse.commands.lightning import quiet
 from muse.commands.measured import not_measured
-from muse.data import Jobs, write_jobs
+from muse.data import Jobs, plain_twins
 from muse.emotions import strongest
-from muse.files import make_folder
+from muse.files import as_yaml, make_folder, written
 from muse.jobs import Job
 from muse.pictures import Picture
 from muse.presets import PRESETS, sections, with_presets
 from muse.records import Record, make_record, target_probability
 from muse.report.results import target_text
 from muse.results import Result
+from muse.runs import Deciding, RunFolder
+from muse.runs.folder import save_picture
+from muse.stopping import exit_code
 from muse.tasks import FitFree, MuseTrainer
-from muse.tasks.run_folder import RunFolder, config_digest, save_picture
 from muse.types import MuseError
 
-FOLDER_OPTIONS = {"output_dir", "overwrite", "slots"}
+FOLDER_OPTIONS = {"output_dir", "overwrite", "retry_failed", "slots"}
 """Options of a run that one picture doesn't need."""
 DEVICE_OPTIONS = {"accelerator", "precision"}
 """Options of the trainer that one picture needs."""
@@ -105,9 +107,9 @@ class ShortForm:
         trainer = MuseTrainer(devices=1, **{name: given.trainer[name] for name in DEVICE_OPTIONS})
         begun = time.perf_counter()
         trainer.fit_free(task, OneJob(job))
-        if task.interrupted:
+        if task.stopped is not None:
             print("muse: error: Interrupted: no picture was written.", file=sys.stderr)
-            return 130
+            return exit_code(task.stopped)
         [record] = task.records
         if record["status"] == "failed":
             print(f"muse: error: {record['reason']}", file=sys.stderr)
@@ -120,12 +122,13 @@ class ShortForm:
     def config_of(self, given: Namespace) -> str:
         """What `parse` returned as a configuration file for `muse fit-free`, without jobs."""
         settings: dict[str, Any] = yaml.safe_load(self.parser.dump(given, skip_unset=False))
-        # As a run has it: a twin changes no picture, so it changes no digest.
-        model = {name: settings[name] for name in self.names} | {"plain": True}
+        model = {name: settings[name] for name in self.names} | {"plain": True}  # as a run has it
         for part in model.values():  # as in a file: a part without options has no list of them
             if isinstance(part, dict) and not part.get("init_args"):
                 part.pop("init_args", None)
-        return yaml.safe_dump({"model": model}, sort_keys=False)
+        precision = given.trainer.precision  # it decides pixels too
+        trainer = {} if precision is None else {"trainer": {"precision": precision}}
+        return yaml.safe_dump({"model": model, **trainer}, sort_keys=False)
 
 
 class OneJob(Jobs):
@@ -157,39 +160,51 @@ class PictureFile(RunFolder):
         self.source = source
         self.size = size
         self.config = ""
-        self.records: list[Record] = []
-        self.has_twin = False
+        self.made: Result | None = None
+        self.twin: Result | None = None
 
-    def open(self, jobs: Sequence[Job], config: str | None) -> None:
-        """Take what decides the picture, which is written into it, and its digest."""
-        self.config = config or ""
-        self.digest = config_digest(yaml.safe_load(self.config) or {}, write_jobs(jobs))
+    def open(self, jobs: Sequence[Job], config: Mapping[str, Any], repeatable: bool) -> None:
+        """Take what decides the picture, which is written into it."""
+        self.config = as_yaml(dict(config))
+        self.jobs, self.twins = list(jobs), plain_twins(jobs)
+        self.deciding = Deciding(config)
+
+    def todo(self, job: Job) -> bool:
+        """There is no earlier start."""
+        return True
 
     def remark(self, source: Picture, size: tuple[int, int]) -> str | None:
         """Nothing: the command has told it."""
         return None
 
-    def save(self, result: Result, backbone: Backbone, plain: Result | None = None) -> None:
-        """Write the job's picture and its twin's, and keep its record."""
-        if result.job != self.job:  # a twin comes first, and again with its job's picture
-            return
-        self.records.append(make_record(result, self.digest, plain))
-        written = self._write(self.file, result, backbone)
-        if written and plain is not None:
-            self.has_twin = self._write(twin_of(self.file), plain, backbone)
-
-    def _write(self, path: Path, result: Result, backbone: Backbone) -> bool:
+    def save(self, result: Result, backbone: Backbone) -> None:
+        """Write the job's picture, or its twin's."""
+        plain = result.job != self.job
+        self.twin = result if plain else self.twin
+        self.made = self.made if plain else result
         if result.image is None:
-            return False
+            return
         picture = backbone.render(result.image[0], result.path)
         if self.source is not None:
             picture = self.source.restored(picture, self.size)
-        save_picture(path, picture, result.job, self.digest, self.config)
-        return True
+        path = twin_of(self.file) if plain else self.file
+        with written(f"the picture {str(path)!r}"):
+            digest = self.deciding.digest(result.job)
+            save_picture(path, picture, result.job, digest, self.config)
 
-    def close(self, jobs: Sequence[Job], backbone: Backbone) -> list[Record]:
-        """The records; there is nothing to sum up."""
-        return self.records
+    def close(self, backbone: Backbone) -> list[Record]:
+        """The job's record; there is nothing to sum up."""
+        if self.made is None:
+            return []
+        twin = self.twin.job.id if self.has_twin and self.twin else None
+        probabilities = self.twin.probabilities if self.twin else None
+        digest = self.deciding.digest(self.job)
+        return [make_record(self.made, digest, twin, probabilities)]
+
+    @property
+    def has_twin(self) -> bool:
+        """Whether a plain twin was written too."""
+        return self.twin is not None and self.twin.image is not None
 
 
 def output_file(given: str | None, job: Job, plain: bool = False) -> Path:

@@ -10,7 +10,7 @@ from muse.data.emotion_pictures import (
 )
 from muse.data.fi import FI
 from muse.data.job_data import Jobs
-from muse.data.jobs import read_jobs, write_jobs
+from muse.data.jobs import as_jsonl, job_entry, read_jobs, write_jobs
 from muse.data.twins import Twins, plain_twins
 
 __all__ = [
@@ -23,7 +23,9 @@ __all__ = [
     "EmotionPictures",
     "Jobs",
     "Twins",
+    "as_jsonl",
     "feeling_caption",
+    "job_entry",
     "plain_twins",
     "read_jobs",
     "write_jobs",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from muse.data.entries import JobsFile, named
-from muse.digests import file_digest
+from muse.digests import file_digest, known_digest
 from muse.emotions import parse_target
 from muse.jobs import Job, derive_seed, safe_name
 from muse.types import MuseError
@@ -155,14 +155,21 @@ def with_copies(jobs: Iterable[tuple[Job, int]]) -> list[Job]:
 
 def write_jobs(jobs: Sequence[Job]) -> str:
     """Jobs as JSONL that `read_jobs` reads back to the same jobs from any folder."""
-    lines = []
-    for job in jobs:
-        entry: dict[str, Any] = {"id": job.id, "prompt": job.prompt, "emotion": job.target}
-        entry["seed"] = job.seed
-        if job.image is not None:
-            entry |= {"image": str(job.image), "image_sha256": file_digest(job.image)}
-        lines.append(json.dumps(entry, ensure_ascii=False) + "\n")
-    return "".join(lines)
+    return as_jsonl(job_entry(job) for job in jobs)
+
+
+def as_jsonl(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Entries as JSON, one a line."""
+    return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+
+
+def job_entry(job: Job) -> dict[str, Any]:
+    """A job as the line of a JSONL file that says all about it."""
+    entry: dict[str, Any] = {"id": job.id, "prompt": job.prompt, "emotion": job.target}
+    entry["seed"] = job.seed
+    if job.image is not None:
+        entry |= {"image": str(job.image), "image_sha256": known_digest(job.image)}
+    return entry
 
 
 def job_name(prompt: str, target: Mapping[str, float]) -> str:

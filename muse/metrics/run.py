@@ -13,7 +13,7 @@ from torch import Tensor
 from muse.digests import file_digest
 from muse.guides import Guide
 from muse.pictures import open_picture
-from muse.records import Record, read_records
+from muse.records import Layout, Record, read_listing, read_records
 from muse.registry import resolve
 from muse.types import MuseError
 from muse.weights import locate
@@ -32,6 +32,7 @@ class FinishedRun:
         folder: the folder.
         records: of the pictures that were made; there is at least one.
         failed: how many jobs failed.
+        left: how many jobs of the run are not made yet: it was interrupted, or goes on.
         config: the resolved configuration, empty where the run had none (one from Python).
     """
 
@@ -39,6 +40,7 @@ class FinishedRun:
     records: list[Record]
     failed: int
     config: dict[str, Any]
+    left: int = 0
 
     @classmethod
     def open(cls, folder: Path) -> FinishedRun:
@@ -65,15 +67,19 @@ class FinishedRun:
                 f"The pictures in {str(folder)!r} are drawings of the toy's points, which no "
                 "metric reads. Evaluate a run of a backbone with pictures."
             )
-        file = folder / "config.yaml"
+        file = Layout(folder).config
         config = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        return cls(folder, done, len(records) - len(done), config)
+        left = len({entry["id"] for entry in read_listing(folder)} - {r["id"] for r in records})
+        return cls(folder, done, len(records) - len(done), config, left)
 
     def path(self, record: Record, arm: Arm) -> Path | None:
         """Where a record's picture lies; None for a plain one that was never made."""
+        layout = Layout(self.folder)
         if arm == "steered":
-            return self.folder / "images" / f"{record['id']}.png"
-        return self.folder / "plain" / f"{record['plain']}.png" if record["plain"] else None
+            return layout.picture(record["id"])
+        # A twin that failed has no probabilities, and no picture.
+        told = record["plain"] and record["plain_probabilities"]
+        return layout.picture(record["plain"], plain=True) if told else None
 
     def check_pictures(self, sources: bool) -> None:
         """Refuse a run whose pictures are not all there.
@@ -104,13 +110,16 @@ class FinishedRun:
         return _file(name) == _file("muse-mini")
 
     def guided_by(self, judge: Mapping[str, Any]) -> bool:
-        """Whether this judge also guided the run, alone or in an ensemble: the same class with the
-        same checkpoint, or, without checkpoints, with the same options.
+        """Whether this judge also guided the run, alone or inside another (an ensemble, a guide
+        that asks it about several views): the same class with the same checkpoint, or, without
+        checkpoints, with the same options.
 
         Args:
             judge: its configuration, ``class_path`` and ``init_args``.
         """
-        return any(_same(guide, judge) for guide in _members(self._part("guide")))
+        asked = _members(judge)
+        guides = _members(self._part("guide"))
+        return any(_same(guide, one) for guide in guides for one in asked)
 
     def _part(self, name: str) -> dict[str, Any]:
         part = (self.config.get("model") or {}).get(name)
@@ -129,9 +138,12 @@ def load(path: Path, size: Sequence[int] | None = None) -> Tensor:
 
 
 def _members(guide: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """A guide's configuration, and those of the guides that it is made of."""
-    inner = (guide.get("init_args") or {}).get("guides") or []
-    return [guide, *(member for part in inner for member in _members(part))]
+    """A guide's configuration, and those of the guides that it is made of, in whichever options."""
+    inner: list[Any] = []
+    for value in (guide.get("init_args") or {}).values():
+        inner += value if isinstance(value, list) else [value]
+    parts = [part for part in inner if isinstance(part, Mapping) and "class_path" in part]
+    return [guide, *(member for part in parts for member in _members(part))]
 
 
 def _same(guide: Mapping[str, Any], judge: Mapping[str, Any]) -> bool:

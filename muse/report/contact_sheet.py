@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from muse.emotions import COLORS, WHEEL, strongest
-from muse.records import Record, target_probability
+from muse.records import Layout, Record, target_probability
 from muse.report.results import target_text
 
 TILE = 168
@@ -31,7 +31,7 @@ def contact_sheet(records: Sequence[Record], folder: Path) -> Image.Image | None
     rows = list(_rows([r for r in records if r["status"] == "done"]).values())[:MAX_ROWS]
     if not rows:
         return None
-    twins = any(row[0]["plain"] for row in rows)
+    twins = any(_twin(row) for row in rows)
     columns = max(len(row) for row in rows) + twins
     width = 2 * MARGIN + columns * TILE + (columns - 1) * GAP
     row_height = HEADER + TILE + LABEL
@@ -67,22 +67,29 @@ def _row(
     top: int,
     twins: bool,
 ) -> None:
-    left = MARGIN
+    left, layout = MARGIN, Layout(folder)
     if twins:
-        plain = row[0]["plain"]
-        if plain:
-            p = row[0]["plain_probabilities"]
+        twin = _twin(row)
+        if twin is not None:
+            p = twin["plain_probabilities"]
             likeliest = strongest(p)
-            tile(sheet, folder / "plain" / f"{plain}.png", left, top)
+            tile(sheet, layout.picture(twin["plain"], plain=True), left, top)
             caption(draw, left, top, "plain", FAINT, p[likeliest], likeliest)
         left += TILE + GAP
     for record in row:
         color = COLORS[strongest(record["target"])]
-        tile(sheet, folder / "images" / f"{record['id']}.png", left, top)
+        tile(sheet, layout.picture(record["id"]), left, top)
         remark = "never started" if record["start_step"] is None else ""
         value = target_probability(record) or 0.0
         caption(draw, left, top, target_text(record["target"]), color, value, remark)
         left += TILE + GAP
+
+
+def _twin(row: Sequence[Record]) -> Record | None:
+    """The first of a row's records that tells of its plain twin: that may have failed, or not be
+    made yet.
+    """
+    return next((record for record in row if record["plain_probabilities"]), None)
 
 
 def tile(sheet: Image.Image, path: Path, left: int, top: int) -> None:

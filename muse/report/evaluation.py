@@ -61,6 +61,8 @@ def remarks(evaluation: Evaluation) -> list[str]:
     lines.append(f"{len(run.records)} pictures of {prompts} prompts.")
     if run.failed:
         lines.append(f"{run.failed} jobs failed and are left out.")
+    if run.left:
+        lines.append(f"{run.left} jobs of the run are not made yet: it has not come to its end.")
     lines.append(f"In brackets: 95 % intervals, {RESAMPLES:,} bootstrap samples of whole prompts.")
     if any("plain" in measured.values for measured in evaluation.measured):
         lines.append("A plain picture counts once for every job that it stands for.")
@@ -142,6 +144,7 @@ def as_json(evaluation: Evaluation) -> str:
         "config_digest": run.records[0]["config_digest"],
         "pictures": len(run.records),
         "failed": run.failed,
+        "left": run.left,
         "bootstrap": {"over": "prompts", "resamples": RESAMPLES, "seed": SEED, "level": 0.95},
         "not_applicable": evaluation.idle,
         "metrics": [_metric(evaluation, measured) for measured in evaluation.measured],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,15 @@ CURVES = (
 )
 
 
-def traces(records: Sequence[Record]) -> Figure | None:
+def traces(records: Iterable[Record]) -> Figure | None:
     """Draw a run: for each emotion the probabilities of the target, of the inherent and of the
     similar emotions against inner iterations (as the paper's Fig. 2; median and middle half of
-    its rows), and the similarity to the prompt against steps, with the start of each row.
+    its rows), and the similarity to the prompt against steps, with the start of each row. Records
+    are taken one by one, and only their curves are kept.
 
     Returns None where no row was steered.
     """
-    steered = [record for record in records if record["trace"].get("p_target")]
+    steered = [_curves(record) for record in records if record["trace"].get("p_target")]
     if not steered:
         return None
     main = {id(r): strongest(r["target"]) for r in steered}
@@ -48,6 +49,12 @@ def traces(records: Sequence[Record]) -> Figure | None:
         _similarity(figure.add_subplot(grid[lines, :]), looked)
     figure.subplots_adjust(left=0.07, right=0.985, top=0.9, bottom=0.1)
     return figure
+
+
+def _curves(record: Record) -> Record:
+    drawn = {key: np.array(record["trace"][key], dtype=np.float32) for key, _, _ in CURVES}
+    kept = {name: record[name] for name in ("target", "start_step", "similarity")}
+    return {**kept, "trace": drawn}
 
 
 def _probabilities(axes: Axes, name: str, rows: Sequence[Record], first: bool) -> None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
+import yaml
 
-from muse.data import Jobs, plain_twins
+from muse.data import Jobs
 from muse.jobs import Job
 from muse.pictures import open_picture
 from muse.records import Record
-from muse.results import Result
+from muse.results import Progress
+from muse.runs import RunFolder, Tickets
+from muse.runs.deciding import described
 from muse.sampler import Sampler
+from muse.slots import Slots, meter_of
 from muse.tasks.progress import RowProgress
-from muse.tasks.run_folder import RunFolder
+from muse.tasks.workers import Workers
 from muse.types import MuseError
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -28,14 +33,17 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 class FitFree(L.LightningModule):
     """Makes the pictures of jobs, the plain one beside each, and writes a folder about them.
 
-    A prediction task for Lightning, which brings devices and precision: its one batch is the
-    list of a device's jobs.
+    A prediction task for Lightning, which brings devices and precision. Its one batch is the list
+    of all jobs, in every process: they share the work by tickets (`muse.runs.tickets`), and the
+    folder tells what is done, so that the same command goes on with a run that was interrupted.
 
     Args:
-        output_dir: the folder to write.
+        output_dir: the folder to write; a run that it holds goes on.
         overwrite: replace another run in that folder.
+        retry_failed: try jobs again that failed before.
         plain: make each job's plain twin too: the same noise, no emotion.
-        slots: how many pictures share a model call; it changes memory and speed, not pictures.
+        slots: how many pictures share a model call, or ``auto``: as many as fit into memory. It
+            changes memory and speed, not pictures; where memory runs out, it is halved.
         sampler: the parts and options of `muse.sampler.Sampler`.
 
     Raises:
@@ -47,24 +55,28 @@ class FitFree(L.LightningModule):
         self,
         output_dir: str = "outputs/run",
         overwrite: bool = False,
+        retry_failed: bool = False,
         plain: bool = True,
-        slots: int = 16,
+        slots: int | Literal["auto"] = 16,
         **sampler: Any,
     ) -> None:
         super().__init__()
-        if slots < 1:
-            raise MuseError(f"slots = {slots} is not allowed. Use 1 or more.")
+        Slots(slots)
         self.sampler = Sampler(**sampler)
-        self.folder = RunFolder(Path(output_dir), overwrite)
+        self.parts = sampler
+        self.folder = RunFolder(Path(output_dir), overwrite, retry_failed)
         self.plain = plain
-        self.slots = slots
+        self.slots: int | Literal["auto"] = slots
         self.config: str | None = None
         self.notes: list[str] = []
-        self.interrupted = False
+        self.stopped: KeyboardInterrupt | None = None
         self.records: list[Record] = []
+        self.tickets = Tickets()
 
     def on_predict_start(self) -> None:
-        """Check the run as a whole, and open its folder."""
+        """Check the run as a whole, and open its folder; or join a run that another process has
+        opened.
+        """
         if torch.is_inference_mode_enabled():
             raise MuseError("Steering needs gradients. Use Trainer(inference_mode=False).")
         if self.trainer.precision not in PRECISIONS:  # guide and S would be cast, SDXL overflow
@@ -73,13 +85,28 @@ class FitFree(L.LightningModule):
                 f"{', '.join(PRECISIONS)}. For smaller weights, give the backbone's option dtype: "
                 "bfloat16 or float16."
             )
-        jobs = self._jobs()
-        self._check(jobs)
-        if self.trainer.is_global_zero:
-            self.folder.open(jobs, self.config)
-        for line in self.trainer.datamodule.notes:
-            self._note(line)
-        self.folder.digest = self.trainer.strategy.broadcast(self.folder.digest)
+        strategy = self.trainer.strategy
+        if isinstance(strategy, Workers):
+            self.tickets = strategy.tickets()
+        jobs = self._data().jobs
+        if self.tickets.rank == 0:
+            self._open(jobs)
+        elif self.tickets.wait_until_open():
+            self._check(jobs)  # prompts get encoded
+            self.folder.join(jobs, self._config())
+        else:
+            raise SystemExit(2)  # the first process tells why
+
+    def _open(self, jobs: Sequence[Job]) -> None:
+        well = False
+        try:
+            self._check(jobs)
+            self.folder.open(jobs, self._config(), repeatable=self.config is not None)
+            for line in self._data().notes:
+                self._note(line)
+            well = True
+        finally:
+            self.tickets.opened(well)
 
     def transfer_batch_to_device(
         self, batch: list[Job], device: torch.device, dataloader_idx: int
@@ -88,45 +115,85 @@ class FitFree(L.LightningModule):
         return batch
 
     def predict_step(self, batch: list[Job], batch_idx: int) -> None:
-        """Make the pictures of one device's jobs and write each as it is done; after Ctrl-C what
-        is finished stays.
+        """Make what falls to this process and write each picture as it is done; after Ctrl-C or
+        SIGTERM what is finished stays.
         """
         try:
-            self._make(batch)
-        except KeyboardInterrupt:
-            self.interrupted = True
+            self._make(self._work(batch))
+        except KeyboardInterrupt as stopped:
+            self.stopped = stopped
+            if self.tickets.rank > 0:
+                self.tickets.finish()  # so that the first process waits no longer
 
     def on_predict_end(self) -> None:
         """Sum the run up."""
-        self.trainer.strategy.barrier()
+        if self.tickets.lost:
+            print(
+                f"muse: note: The process that hands out jobs is gone. Process {self.tickets.rank} "
+                "has finished what it held; the same command makes the rest.",
+                file=sys.stderr,
+            )
         if self.trainer.is_global_zero:
-            self.records = self.folder.close(self._jobs(), self.sampler.backbone)
+            self.records = self.folder.close(self.sampler.backbone)
 
-    def _make(self, jobs: Sequence[Job]) -> None:
-        twins = plain_twins(jobs if self.plain else [])
-        backbone, plain = self.sampler.backbone, dict[str, Result]()
-        rows, steps = len(twins.jobs) + len(jobs), len(self.sampler.setup.grid)
-        with RowProgress(rows, steps, self.trainer.is_global_zero) as progress:
-            for prompts in self._portions(jobs):
-                some = (twin for twin in twins.jobs if twin.prompt in prompts)
-                for result in self.sampler.sample(some, self.slots, progress):
-                    plain[result.job.id] = result
-                    self.folder.save(result, backbone)
-                some = (job for job in jobs if job.prompt in prompts)
-                for result in self.sampler.sample(some, self.slots, progress):
-                    twin = plain.get(twins.of.get(result.job.id, ""))
-                    self.folder.save(result, backbone, twin)
+    def _make(self, work: Sequence[Job]) -> None:
+        """Make what is to do of `work`, shared with other processes; and at the end what those
+        left that have died.
+        """
+        slots = Slots(self.slots, meter_of(self.device), self._note)
+        self.folder.made_by = self._made_by()
+        first = self.trainer.is_global_zero
+        left = self._left(work) if first else 0
+        steps = len(self.sampler.setup.grid)
+        with RowProgress(left, steps, first, self.tickets.alive) as progress:
+            drawn = takewhile(lambda number: number < len(work), self.tickets)
+            self._make_some((work[number] for number in drawn), slots, progress)
+            gone = self.tickets.finish()
+            if gone:
+                names = ", ".join(map(str, gone))
+                self._note(f"Nothing more was heard of process {names}: its jobs are made here.")
+            if first and self.tickets.processes > 1:
+                self._make_some(iter(work), slots, progress)
 
-    def _portions(self, jobs: Sequence[Job]) -> Iterator[set[str]]:
-        """The prompts of jobs, as many at a time as are kept encoded: twins and jobs share them."""
-        prompts, room = list(dict.fromkeys(job.prompt for job in jobs)), self.sampler.prompts.room
-        for first in range(0, len(prompts), room):
-            yield set(prompts[first : first + room])
+    def _left(self, work: Sequence[Job]) -> int:
+        """How many of `work` are to do; what is there is told."""
+        left = sum(map(self.folder.todo, work))
+        if left < len(work):
+            self._note(f"{len(work) - left} of {len(work)} pictures are there already.")
+        if self.folder.damaged:
+            names = ", ".join(sorted(self.folder.damaged)[:3])
+            self._note(f"Damaged records, made anew: {len(self.folder.damaged)} ({names}).")
+        return left
 
-    def _jobs(self) -> list[Job]:
+    def _make_some(self, jobs: Iterator[Job], slots: Slots, progress: Progress) -> None:
+        jobs = filter(self.folder.todo, jobs)
+        for result in self.sampler.sample(jobs, slots, progress):
+            self.folder.save(result, self.sampler.backbone)
+
+    def _work(self, jobs: Sequence[Job]) -> list[Job]:
+        """All that the run makes for `jobs`, the same list in every process: of as many prompts at
+        a time as are kept encoded first the plain twins, then the jobs.
+        """
+        wanted = {self.folder.twins.of[job.id] for job in jobs} if self.plain else set()
+        twins = [twin for twin in self.folder.twins.jobs if twin.id in wanted]
+        prompts, room = dict.fromkeys(job.prompt for job in jobs), self.sampler.prompts.room
+        portion = {prompt: number // room for number, prompt in enumerate(prompts)}
+        return sorted([*twins, *jobs], key=lambda job: portion[job.prompt])  # else as they were
+
+    def _config(self) -> dict[str, Any]:
+        if self.config is None:
+            return {**described(self.parts), "trainer": {"precision": self.trainer.precision}}
+        return dict(yaml.safe_load(self.config))
+
+    def _made_by(self) -> dict[str, Any]:
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        processes = {"process": self.tickets.rank, "processes": self.tickets.processes}
+        return {"device": name, "slots": self.slots, **processes}
+
+    def _data(self) -> Jobs:
         data: Any = self.trainer.datamodule
         assert isinstance(data, Jobs)
-        return data.jobs
+        return data
 
     def _check(self, jobs: Sequence[Job]) -> None:
         """Refuse prompts that the backbone can't encode (the negative one too; of the prompts as

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -23,10 +24,18 @@ class RowProgress(Progress):
         rows: how many pictures will be made.
         steps: sampling steps of each.
         visible: False shows nothing (other devices' bars).
+        each: called after every round too.
     """
 
-    def __init__(self, rows: int, steps: int, visible: bool = True) -> None:
+    def __init__(
+        self,
+        rows: int,
+        steps: int,
+        visible: bool = True,
+        each: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__()
+        self.each = each
         self.total = rows
         self.bar = Bar(
             TextColumn("[bold]{task.fields[done]}"),
@@ -53,6 +62,7 @@ class RowProgress(Progress):
 
     def changed(self) -> None:
         """Draw what has been done."""
+        self.each()
         work = f"{self.steps} steps, {self.iterations} inner iterations"
         self.bar.update(self.task, completed=self.steps, done=self._done(), work=work)
 

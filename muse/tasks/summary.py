@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from muse.records import Record, on_target
+from muse.records import Layout, Record, on_target
 
 
 def closing_lines(
@@ -16,7 +16,7 @@ def closing_lines(
 
     Args:
         records: of the pictures that were made.
-        jobs: how many were asked for.
+        jobs: how many the run has.
         folder: of the run.
         interrupted: whether Ctrl-C ended it.
         remedy: the timing's, for pictures that were never steered.
@@ -24,12 +24,15 @@ def closing_lines(
     done = [record for record in records if record["status"] == "done"]
     failed = [record for record in records if record["status"] == "failed"]
     lines = []
+    left = jobs - len(records)
     if interrupted:
         lines.append(f"Interrupted: {len(done)} of {jobs} pictures are finished and stay.")
+    if left:
+        lines.append(f"{left} of {jobs} pictures are left; the same command goes on with them.")
     lines += [f"Failed: {record['id']}: {record['reason']}" for record in failed]
     if done:
         lines += [_accuracy(done), *_timing(done, remedy), *_notes(done)]
-    sheet = folder / "contact_sheet.png"
+    sheet = Layout(folder).sheet
     where = f"{folder}, side by side in {sheet.name}" if sheet.exists() else str(folder)
     lines.append(f"The pictures are in {where}")
     return lines

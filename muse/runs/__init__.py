@@ -1,0 +1,7 @@
+"""The output folder: what a run leaves, what is done in it, and who does the rest."""
+
+from muse.runs.deciding import Deciding
+from muse.runs.folder import RunFolder
+from muse.runs.tickets import Tickets
+
+__all__ = ["Deciding", "RunFolder", "Tickets"]

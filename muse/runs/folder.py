@@ -1,0 +1,286 @@
+"""The output folder of a run: it is the run's state, so that the same command goes on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from muse.backbones import Backbone
+from muse.data import as_jsonl, job_entry, plain_twins
+from muse.digests import Digests
+from muse.files import as_yaml, make_folder, replacing, sweep, write_text, written
+from muse.jobs import Job
+from muse.pictures import Picture
+from muse.records import (
+    Layout,
+    Record,
+    each_record,
+    make_record,
+    read_listing,
+    read_record,
+    write_record,
+)
+from muse.report.results import target_text
+from muse.results import Result
+from muse.runs.deciding import Deciding, Noted, absolute
+from muse.runs.summary import summarise
+from muse.types import MuseError
+
+
+class RunFolder:
+    """The folder that a run leaves: config.yaml, jobs.jsonl, images/, records/, plain/,
+    plain_records/, and at the end results.csv, contact_sheet.png and traces.png. Every file is
+    written whole or not at all, a picture's record last; pictures have the model's size, those made
+    from a picture too.
+
+    A picture is done when it and its record are there, made by the settings of this run.
+
+    Args:
+        path: the folder.
+        overwrite: whether another run's files there may be removed first.
+        retry_failed: whether jobs that failed are tried again.
+
+    Attributes:
+        jobs: all jobs of the run, those of earlier starts first.
+        twins: their plain twins.
+        damaged: names of records that couldn't be read, and will be made anew.
+    """
+
+    def __init__(self, path: Path, overwrite: bool = False, retry_failed: bool = False) -> None:
+        self.layout = Layout(path.absolute())
+        self.overwrite, self.retry_failed = overwrite, retry_failed
+        self.jobs: list[Job] = []
+        self.twins = plain_twins([])
+        self.deciding, self.before = Deciding({}), Noted()
+        self.damaged: set[str] = set()
+        self.made_by: Mapping[str, Any] = {}
+        self._lock: FileLock | None = None
+        self._plain: dict[str, dict[str, float]] = {}
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.layout.folder
+
+    def open(self, jobs: Sequence[Job], config: Mapping[str, Any], repeatable: bool) -> None:
+        """Make the folder, or go on with the run that it holds, and say in it what the run is.
+
+        Args:
+            jobs: of this start; those of earlier ones stay the run's.
+            config: the resolved configuration.
+            repeatable: whether that is a file for `muse fit-free`, to be written there.
+
+        Raises:
+            MuseError: the folder can't be written to, another process writes to it, or it holds
+                another run.
+        """
+        make_folder(self.path)
+        self._claim()
+        entries = self._join(jobs, config)
+        changes = self._changes(jobs, entries)
+        if changes:
+            self._replace_or_refuse(changes, jobs)
+            entries = self._join(jobs, config)
+        with written(f"into {str(self.path)!r}"):
+            for name in (self.path, *self.layout.folders()):
+                make_folder(name)
+                sweep(name)
+            new = [job_entry(job) for job in jobs if job.id not in entries]
+            write_text(self.layout.jobs, as_jsonl([*entries.values(), *new]))
+            write_text(self.layout.settings, self.deciding.noted())
+            if repeatable:
+                write_text(self.layout.config, repeatable_config(config))
+
+    def join(self, jobs: Sequence[Job], config: Mapping[str, Any]) -> None:
+        """Take part in a run whose folder another process has opened."""
+        self._join(jobs, config)
+
+    def release(self) -> None:
+        """Let other processes write to the folder."""
+        if self._lock is not None:
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+            self._lock.release()
+            self._lock = None
+
+    def todo(self, job: Job) -> bool:
+        """Whether a job, or plain twin, is to be made: it isn't done, and didn't fail before, or
+        is to be tried again.
+        """
+        plain = job.target is None
+        record = self._found(job.id, plain)
+        if record is None or record["config_digest"] != self.deciding.digest(job):
+            return True
+        if record["status"] == "failed":
+            return self.retry_failed
+        return not self.layout.picture(job.id, plain).is_file()
+
+    def remark(self, source: Picture, size: tuple[int, int]) -> str | None:
+        """What to tell about a picture that is edited at `size`, if anything."""
+        return source.remark(size, restored=False)
+
+    def save(self, result: Result, backbone: Backbone) -> None:
+        """Write a picture, and then its record; for a steered one with what is known of its twin.
+
+        Raises:
+            MuseError: it couldn't be written.
+        """
+        job, plain = result.job, result.job.target is None
+        digest = self.deciding.digest(job)
+        path = self.layout.picture(job.id, plain)
+        twin = None if plain else self._twin(job.id)
+        with written(f"the picture {str(path)!r}"):
+            if result.image is not None:
+                picture = backbone.render(result.image[0], result.path)
+                save_picture(path, picture, job, digest)
+        name, probabilities = twin or (None, None)
+        record = make_record(result, digest, name, probabilities, self.made_by)
+        if backbone.has_points and result.image is not None and not plain:
+            record["point"] = result.image[0].tolist()
+        with written(f"the record of {job.id!r}"):
+            write_record(self.path, record)
+        if plain:
+            self._plain[job.id] = result.probabilities
+
+    def close(self, backbone: Backbone) -> list[Record]:
+        """Write what sums the run up, from the records that are there, and return those."""
+        ids = [job.id for job in self.jobs]
+        with written("the records"):
+            for record in each_record(self.path, ids):
+                twin = None if record["plain"] else self._twin(record["id"])
+                if twin is not None:  # another process made it, later
+                    record["plain"], record["plain_probabilities"] = twin
+                    write_record(self.path, record)
+        return summarise(self.path, ids, backbone)
+
+    def _claim(self) -> None:
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise MuseError(
+                f"Another muse writes to {str(self.path)!r} right now. Wait until it has ended, or "
+                "choose another --output_dir."
+            ) from None
+        self._lock = lock
+
+    def _join(self, jobs: Sequence[Job], config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Take settings and jobs, after those of earlier starts, whose entries are returned."""
+        self.before = Noted.read(self.layout.settings)
+        self.deciding = Deciding(config, Digests(self.before.files))
+        entries = {entry["id"]: entry for entry in read_listing(self.path)}
+        new = (job for job in jobs if job.id not in entries)
+        self.jobs = [*map(listed_job, entries.values()), *new]
+        self.twins = plain_twins(self.jobs)
+        return entries
+
+    def _changes(self, jobs: Sequence[Job], entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """In what this run differs from the one in the folder, in words; nothing where it goes on
+        with it, or there is none.
+        """
+        changes = self.deciding.changed(self.before)
+        if not self.before.settings and any(self.layout.records.glob("*.json")):
+            changes = ["it was made by an older muse, or its settings.json is damaged"]
+        for job in jobs:
+            was, now = entries.get(job.id, {}), job_entry(job)
+            words = [
+                f"{name} was {was.get(name)!r}, is {value!r}"
+                for name, value in now.items()
+                if name != "image" and was.get(name) != value  # what is in it counts
+            ]
+            changes += [f"of job {job.id!r} {', '.join(words)}"] if was and words else []
+        return changes
+
+    def _replace_or_refuse(self, changes: Sequence[str], jobs: Sequence[Job]) -> None:
+        if not self.overwrite:
+            count = sum(1 for _ in self.layout.records.glob("*.json"))
+            more = f" (and {len(changes) - 1} more changes)" if len(changes) > 1 else ""
+            raise MuseError(
+                f"{str(self.path)!r} holds another run ({count} pictures): {changes[0]}{more}. "
+                "Choose another --output_dir, or replace it with --model.overwrite true."
+            )
+        owned = self._owned()
+        for job in jobs:
+            if job.image is not None and job.image.resolve() in owned:
+                raise MuseError(
+                    f"Job {job.id!r} edits {str(job.image)!r}, which belongs to the run that would "
+                    "be replaced. Choose another --output_dir."
+                )
+        for file in owned:
+            file.unlink(missing_ok=True)
+        if self.layout.evaluation.is_dir() and not any(self.layout.evaluation.iterdir()):
+            self.layout.evaluation.rmdir()
+
+    def _owned(self) -> set[Path]:
+        """What muse wrote in the folder for the run that is there; nothing else goes."""
+        layout = self.layout
+        names = {entry["id"] for entry in read_listing(self.path)}
+        names |= {path.stem for path in layout.records.glob("*.json")}
+        plain = set(self.twins.of.values()) | {p.stem for p in layout.plain_records.glob("*.json")}
+        for name in names:
+            record = self._found(name, False)
+            plain |= {record["plain"]} if record and record["plain"] else set()
+        found = {
+            of(name, twin)
+            for twin, group in ((False, names), (True, plain))
+            for name in group
+            for of in (layout.picture, layout.record)
+        }
+        return {path.resolve() for path in (*found, *layout.summaries()) if path.is_file()}
+
+    def _found(self, name: str, plain: bool) -> Record | None:
+        """A record, None where there is none that can be read."""
+        path = self.layout.record(name, plain)
+        try:
+            return read_record(path) if path.is_file() else None
+        except MuseError:
+            self.damaged.add(name)
+            return None
+
+    def _twin(self, name: str) -> tuple[str, dict[str, float]] | None:
+        """The plain twin of a job and its probabilities, where it is done."""
+        twin = self.twins.of[name]
+        if twin not in self._plain:
+            record = self._found(twin, True)
+            if record is None:
+                return None
+            self._plain[twin] = record["probabilities"]
+        return (twin, self._plain[twin]) if self._plain[twin] else None
+
+
+def listed_job(entry: Mapping[str, Any]) -> Job:
+    """The job of such an entry; its picture is not looked for."""
+    image = Path(entry["image"]) if entry.get("image") else None
+    return Job(entry["id"], entry["prompt"], entry["emotion"], entry["seed"], image)
+
+
+def save_picture(
+    path: Path, picture: Image.Image, job: Job | None = None, digest: str = "", config: str = ""
+) -> None:
+    """Write a PNG; for a job's picture, with its prompt, target, seed and the digest of what
+    decided it in text chunks, and with the config itself where no folder has it.
+    """
+    about = PngInfo()
+    if job is not None:
+        about.add_itxt("prompt", job.prompt)
+        about.add_text("target", target_text(dict(job.target or {})))
+        about.add_text("seed", str(job.seed))
+        about.add_text("config_digest", digest)
+    if config:
+        about.add_text("config", config, zip=True)
+    with replacing(path) as temporary:
+        picture.save(temporary, pnginfo=about)
+
+
+def repeatable_config(settings: Mapping[str, Any]) -> str:
+    """The configuration as YAML that makes the same pictures again from any folder: paths are
+    absolute, and the jobs are those in jobs.jsonl beside it.
+    """
+    data = {"jobs": "jobs.jsonl", "prompts": None, "emotions": None, "limit": None, "count": 1}
+    again = {**settings, "data": {**(settings.get("data") or {}), **data}}
+    again["model"] = absolute(again.get("model") or {})
+    return as_yaml(again)
