@@ -1,0 +1,93 @@
+"""Kill runs of the toy at random moments, start them again, and compare with one that was not.
+
+    python benchmarks/survival.py [--kills 50] [--processes 1] [--pictures 60] [--seed 0]
+
+One slot, so that pictures are the same to the last byte whoever made them. With several processes
+one of them, by chance, is killed each time, and the run goes on with 1, 2 or 3; one that is whole
+is compared and begun anew, for survivors finish what a killed one left. Prints a line for each
+start and exits 1 where anything is missing, doubled, damaged or left behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import tempfile
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from benchmarks.processes import (
+    kill_at_random,
+    pictures,
+    records,
+    start,
+    start_group,
+    strays,
+    words,
+    write_jobs,
+)
+
+
+def main() -> int:
+    """Run it; the exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--pictures", type=int, default=60)
+    parser.add_argument("--wait", type=float, default=1.0, help="seconds at most before a kill")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    rng = random.Random(given.seed)
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        jobs = write_jobs(place / "jobs.csv", given.pictures)
+        whole, folder, log = place / "whole", place / "killed", place / "log"
+        start(words(whole, jobs), log).join()
+        print(f"uninterrupted: {len(pictures(whole))} pictures", flush=True)
+        faults: list[str] = []
+        for number in range(given.kills):
+            count = rng.choice((1, 2, 3)) if number and given.processes > 1 else given.processes
+            line = words(folder, jobs)
+            group = start_group(line, log, count) if given.processes > 1 else [start(line, log)]
+            alive = kill_at_random(group, folder, rng, given.wait)
+            told = "killed" if alive else "had ended"
+            codes = [process.exitcode for process in group]
+            left = len(pictures(whole)) - len(pictures(folder))
+            print(f"start {number + 1}, {count} processes: {told} {codes}, {left} left", flush=True)
+            if not left and number + 1 < given.kills:
+                faults += ended(whole, folder, start(line, log))
+                shutil.rmtree(folder)
+        faults += ended(whole, folder, start(words(folder, jobs), log))
+        print("\n".join(faults) or "every picture and record once, none torn, nothing left behind")
+        if faults:
+            print(log.read_text()[-4000:])
+        return int(bool(faults))
+
+
+def ended(whole: Path, killed: Path, last: BaseProcess) -> list[str]:
+    """What is wrong after the last start of a run that was killed before."""
+    last.join()
+    print(f"not killed: exit {last.exitcode}, {len(pictures(killed))} pictures", flush=True)
+    faults = compare(whole, killed)
+    return faults if last.exitcode == 0 else [f"exit {last.exitcode}", *faults]
+
+
+def compare(whole: Path, killed: Path) -> list[str]:
+    """What differs between the uninterrupted run and the other."""
+    faults = [f"left behind: {name}" for name in strays(killed)]
+    for what in (pictures, records):
+        one, other = what(whole), what(killed)
+        if what is records:  # by how many processes it was made may differ
+            for found in (*one.values(), *other.values()):
+                found.pop("made_by")
+        faults += [f"missing: {name}" for name in one.keys() - other.keys()]
+        faults += [f"too much: {name}" for name in other.keys() - one.keys()]
+        faults += [
+            f"differs: {name}" for name in one.keys() & other.keys() if one[name] != other[name]
+        ]
+    return faults
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
