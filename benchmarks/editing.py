@@ -23,12 +23,12 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from muse.backbones import StableDiffusion
 from muse.cli import main
-from muse.emotions import WHEEL
-from muse.metrics.run import load
+from muse.core.emotions import WHEEL
+from muse.core.pictures import read_picture
 from muse.mini import render
 from muse.mini.content import ContentClassifier, named
-from muse.pictures import read_picture
-from muse.records import Record, read_records
+from muse.runs.finished import load
+from muse.runs.records import Record, read_records
 
 REMEDY_SEED, TABLE_SEED = 30_000_000, 31_000_000
 ONE_SCALE = "--model.emotion_scale=null --model.guidance_scale"

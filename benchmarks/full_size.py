@@ -23,15 +23,15 @@ import published
 import torch
 from jsonargparse import auto_cli
 
-from muse.answers import Answers
-from muse.asks import Evaluate
 from muse.backbones import PipelineBackbone, load_backbone
 from muse.commands.lightning import quiet
+from muse.core.asks import Evaluate
+from muse.core.jobs import Job
 from muse.guides import EmoGen
-from muse.jobs import Job
 from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
-from muse.sampler import Sampler
+from muse.sampling import Sampler
+from muse.sampling.answers import Answers
 from muse.schedulers import StepWindow
 from muse.steering import TokenOptimization
 

@@ -26,8 +26,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from muse.answers import Answers
-from muse.asks import Evaluate, Observe
 from muse.backbones import (
     Flux,
     PipelineBackbone,
@@ -37,9 +35,11 @@ from muse.backbones import (
     StableDiffusionXL,
 )
 from muse.commands.lightning import quiet
+from muse.core.asks import Evaluate, Observe
+from muse.core.types import Cond, Denoised, Goal
 from muse.losses import MultiEmotionLoss
+from muse.sampling.answers import Answers
 from muse.steering import TokenOptimization
-from muse.types import Cond, Denoised, Goal
 
 Model = Literal["sd15", "sdxl", "pixart", "sd3", "flux"]
 BACKBONES: dict[str, type[PipelineBackbone]] = {

@@ -21,13 +21,13 @@ from jsonargparse import ArgumentParser, auto_cli
 
 import muse.presets
 from muse.cli import main
-from muse.emotions import EMOTIONS, WHEEL
-from muse.jobs import Job, derive_seed
+from muse.core.emotions import EMOTIONS, WHEEL
+from muse.core.jobs import Job, derive_seed
 from muse.metrics.bootstrap import Estimate
-from muse.mini.prompts import DEVELOPMENT, TEST_KNOWN, TEST_NEW
-from muse.records import read_records, write_record
+from muse.mini.captions import DEVELOPMENT, TEST_KNOWN, TEST_NEW
 from muse.report.evaluation import cell
-from muse.sampler import Sampler
+from muse.runs.records import read_records, write_record
+from muse.sampling import Sampler
 
 SETS = {"development": DEVELOPMENT, "test": TEST_KNOWN + TEST_NEW}
 GROUPS = {"all": "", "seen pair": ", seen pairs", "unseen pair": ", unseen pairs"}

@@ -13,13 +13,13 @@ from torch.nn import functional as F
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from muse.backbones import StableDiffusion
-from muse.clip import as_clip
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
 from muse.guides import ConvNet, EmoGen, Guide, SimEmo, TimmClassifier
 from muse.mini import FI_LIKE, HELD_OUT, MAIN, PLACES, THINGS, content_caption, render
 from muse.mini.content import ContentClassifier
 from muse.mini.reconstruction import fine_contrast
 from muse.mini.scenes import Scene
+from muse.pretrained.clip import as_clip
 
 FIRST_SEED = 20_000_000
 """Training and validation scenes lie below."""

@@ -56,7 +56,7 @@ def _main(line: Sequence[str], environment: Mapping[str, str], log: str, slower:
 
 def _slow_down(factor: float) -> None:
     """Make this process so many times slower, as on a slower device."""
-    from muse.answers import Answers
+    from muse.sampling.answers import Answers
 
     forward = Answers.forward
 

@@ -14,10 +14,10 @@ import torch
 from jsonargparse import auto_cli
 
 from muse.backbones import BayesGuide, GaussianMixture, PlaceSimilarity
-from muse.jobs import Job
+from muse.core.jobs import Job
 from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
-from muse.sampler import Sampler
+from muse.sampling import Sampler
 from muse.schedulers import Always, Never, TimingPolicy
 from muse.steering import TokenOptimization
 

@@ -9,7 +9,7 @@ import sys
 
 from PIL import Image
 
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
 from muse.mini import MAIN, Scene, World, render
 from muse.mini.marks import MARKS
 

@@ -21,10 +21,10 @@ from jsonargparse import auto_cli
 
 import muse
 from muse.cli import main
-from muse.emotions import WHEEL
-from muse.jobs import derive_seed
-from muse.mini.prompts import DEVELOPMENT
-from muse.records import read_records
+from muse.core.emotions import WHEEL
+from muse.core.jobs import derive_seed
+from muse.mini.captions import DEVELOPMENT
+from muse.runs.records import read_records
 
 STEERING, TIMING, LOSS = "--model.steering.", "--model.timing.", "--model.loss."
 GUIDE = (

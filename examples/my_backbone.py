@@ -14,8 +14,8 @@ from torch import Tensor
 
 from muse.backbones import Backbone
 from muse.backbones.base import Size
+from muse.core.types import Cond, Denoised, MuseError, Node, per_row
 from muse.schedulers import TimeGrid
-from muse.types import Cond, Denoised, MuseError, Node, per_row
 
 PLACES = {
     "beach": ((0.56, 0.80, 0.95), (0.90, 0.81, 0.59)),

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from muse.core.types import MuseError
 from muse.guides import Guide
-from muse.types import MuseError
 
 
 class ManyViews(Guide):

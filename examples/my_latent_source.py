@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from muse.asks import Ask
 from muse.backbones import Backbone
 from muse.backbones.base import Size
-from muse.jobs import Job, derive_seed
+from muse.core.asks import Ask
+from muse.core.jobs import Job, derive_seed
+from muse.core.types import Cond, MuseError
 from muse.latents import LatentSource
 from muse.latents.noise import like
 from muse.schedulers import TimeGrid
-from muse.types import Cond, MuseError
 
 
 class Variations(LatentSource):

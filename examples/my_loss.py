@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 
+from muse.core.types import Goal, LossTerms, MuseError, Reading
 from muse.losses import EmotionLoss
-from muse.types import Goal, LossTerms, MuseError, Reading
 
 
 class Margin(EmotionLoss):

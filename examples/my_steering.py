@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from muse.backbones import Backbone
+from muse.core.types import Cond, MuseError, Rows, per_row
 from muse.steering import Steering
-from muse.types import Cond, MuseError, Rows, per_row
 
 
 class LatentOffset(Steering):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from muse.core.types import MuseError
 from muse.schedulers import Moment, TimingPolicy
-from muse.types import MuseError
 
 
 class Plateau(TimingPolicy):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from muse.core.homes import keep_old_names
+
 if TYPE_CHECKING:
     from muse.pipeline import MusePipeline
 
 __all__ = ["MusePipeline"]
+
+keep_old_names()
 
 
 def __getattr__(name: str) -> Any:

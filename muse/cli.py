@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
-from muse.stopping import exit_code
+from muse.core.stopping import exit_code
 
 OK, FAILED, USAGE, BUG = 0, 1, 2, 70
 

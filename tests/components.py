@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from muse import backbones, guides, latents, losses, schedulers, steering
 from muse.backbones import GaussianMixture
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
 from tests.tiny_guides import classifier_folder, tiny_clip, worded_clip
 
 

@@ -21,11 +21,11 @@ from diffusers import (
 from torch import Tensor
 
 from muse.backbones import PipelineBackbone, load_backbone
+from muse.core.jobs import Job
 from muse.guides import ConvNet
-from muse.jobs import Job
 from muse.latents import GaussianNoise, LatentSource
 from muse.losses import MultiEmotionLoss
-from muse.sampler import Sampler
+from muse.sampling import Sampler
 from muse.schedulers import Never
 from muse.steering import NoSteering
 

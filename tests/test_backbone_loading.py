@@ -25,8 +25,8 @@ from muse.backbones import (
     load_backbone,
 )
 from muse.cli import main
-from muse.types import MuseError
-from muse.variants import variant_of
+from muse.core.types import MuseError
+from muse.pretrained.variants import variant_of
 from tests.test_weights import IMPOSTORS, POINTER
 
 

@@ -21,14 +21,14 @@ from muse.backbones import (
     load_backbone,
 )
 from muse.cli import main
+from muse.core.jobs import Job
+from muse.core.types import MuseError, Node
 from muse.guides import ConvNet
-from muse.jobs import Job
 from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
-from muse.sampler import Sampler
+from muse.sampling import Sampler
 from muse.schedulers import StepWindow
 from muse.steering import TokenOptimization
-from muse.types import MuseError, Node
 from tests import tiny
 from tests.test_weights import POINTER
 

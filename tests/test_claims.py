@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from muse.backbones import BayesGuide, GaussianMixture
-from muse.backbones.gaussian_mixture import CONTENTS
-from muse.emotions import EMOTIONS, neighbours
+from muse.backbones.toy.mixture import CONTENTS
+from muse.core.emotions import EMOTIONS, neighbours
 from muse.losses import MultiEmotionLoss
 from muse.schedulers import Always, ClipThreshold, Never, StepWindow
 from tests.toy import jobs, make, sampler, shares

@@ -16,7 +16,7 @@ import yaml
 from PIL import Image
 
 from muse.cli import COMMANDS, main
-from muse.sampler import Sampler
+from muse.sampling import Sampler
 
 ROOT = Path(__file__).parent.parent
 TOY = str(ROOT / "configs" / "toy.yaml")

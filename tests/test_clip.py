@@ -12,11 +12,11 @@ from PIL import Image
 from torch.nn import functional as F
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BertConfig, BertModel
 
-from muse.clip import Clip, load_clip
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError
 from muse.guides import ClipSimilarity, EmoEdit, EmoGen, Guide, SimEmo, ZeroShotClip
+from muse.pretrained.clip import Clip, load_clip
 from muse.tasks import EmotionClassification
-from muse.types import MuseError
 from tests.test_pretrained import picture, tensor
 from tests.test_weights import POINTER
 from tests.tiny_guides import clip_folder, siglip_folder, tiny_clip, tiny_siglip

@@ -8,18 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from muse.asks import Evaluate, Observe, Predict
 from muse.backbones import Backbone, GaussianMixture
-from muse.backbones.gaussian_mixture import CONTENTS
-from muse.emotions import EMOTIONS, distribution
+from muse.backbones.toy.mixture import CONTENTS
+from muse.core.asks import Evaluate, Observe, Predict
+from muse.core.emotions import EMOTIONS, distribution
+from muse.core.jobs import Job
+from muse.core.registry import available
+from muse.core.types import Denoised, Goal, Node, Reading, cat_rows
 from muse.guides import Guide, Similarity
-from muse.jobs import Job
 from muse.latents import LatentSource
 from muse.losses import EmotionLoss
-from muse.registry import available
 from muse.schedulers import ClipThreshold, Moment, Never, TimingPolicy
 from muse.steering import NoSteering, Steering
-from muse.types import Denoised, Goal, Node, Reading, cat_rows
 from tests import components
 from tests.components import _PictureToy
 from tests.toy import SIZE, at, jobs, make, same, sampler

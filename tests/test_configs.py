@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from muse.cli import main
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
 from tests import tiny, tiny_guides
 
 ROOT = Path(__file__).parent.parent

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from muse.asks import Predict
 from muse.backbones import Flux, PipelineBackbone, StableDiffusion3, load_backbone
 from muse.backbones.flow_match import flow_grid
-from muse.engine import run
+from muse.core.asks import Predict
+from muse.core.types import Cond, MuseError, Node
 from muse.latents import DDIMInversion
+from muse.sampling.engine import run
 from muse.schedulers import TimeGrid
-from muse.types import Cond, MuseError, Node
 from tests import tiny
 from tests.conformance import CONTEXT, GUIDANCE, SINGLE, Case, Pair, agree, differ, noise
 

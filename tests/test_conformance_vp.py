@@ -21,12 +21,12 @@ from diffusers import (
 )
 from torch import Tensor
 
-from muse.asks import Row
 from muse.backbones.variance_preserving import scheduler_grid
-from muse.engine import run
+from muse.core.asks import Row
+from muse.core.types import Cond, MuseError, Node
 from muse.latents import DDIMInversion, GaussianNoise
+from muse.sampling.engine import run
 from muse.schedulers import TimeGrid
-from muse.types import Cond, MuseError, Node
 from tests import tiny
 from tests.conformance import BATCH, SINGLE, STEPS, Case, Pair, agree, differ
 

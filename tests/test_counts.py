@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-import muse.prompts
+import muse.sampling.prompts
 from muse.backbones import GaussianMixture
 from muse.cli import main
-from muse.jobs import Job
+from muse.core.jobs import Job
+from muse.core.types import Denoised
 from muse.schedulers import Always, ClipThreshold, Never, StepWindow
-from muse.types import Denoised
 from tests.toy import jobs, make, sampler
 
 STEPS = 10
@@ -205,7 +205,7 @@ def test_every_prompt_is_encoded_once_until_the_sampler_is_moved_or_cast(asked):
 
 
 def test_encoded_prompts_are_kept_by_their_last_use(asked, monkeypatch):
-    monkeypatch.setattr(muse.prompts, "KEPT", 6 * TOKENS)
+    monkeypatch.setattr(muse.sampling.prompts, "KEPT", 6 * TOKENS)
     embed = sampler().prompts
     for i in range(5):
         embed("", True)
@@ -245,8 +245,8 @@ def test_forty_prompts_are_encoded_once_each(asked, tmp_path, monkeypatch):
     (tmp_path / "jobs.jsonl").write_text("\n".join(map(json.dumps, jobs)))
     words = ["--model.steps=2", f"--data.jobs={tmp_path / 'jobs.jsonl'}"]
     found = []
-    for name, kept in (("whole", muse.prompts.KEPT), ("portions", 10 * TOKENS)):
-        monkeypatch.setattr(muse.prompts, "KEPT", kept)
+    for name, kept in (("whole", muse.sampling.prompts.KEPT), ("portions", 10 * TOKENS)):
+        monkeypatch.setattr(muse.sampling.prompts, "KEPT", kept)
         asked.clear()
         run = tmp_path / name
         assert main(["fit-free", "--config", config, *words, "--output_dir", str(run)]) == 0

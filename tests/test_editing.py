@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
+from muse.core.types import Denoised, MuseError, mix
 from muse.latents import DDIMInversion
 from muse.schedulers import Always, Never, StepWindow
 from muse.steering import NoSteering
-from muse.types import Denoised, MuseError, mix
 from tests.test_components import _PictureToy
 from tests.test_counts import counted, evaluations, plain, steered
 from tests.toy import jobs, make, same, sampler

@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader
 from transformers import CLIPConfig, CLIPModel
 
 from muse.cli import main
-from muse.clip import Clip
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError
 from muse.data import FI, feeling_caption
-from muse.emotions import EMOTIONS
 from muse.guides import ConvNet, EmoGen, Guide, SimEmo, TimmClassifier
 from muse.mini import SceneData, save_tokenizer
+from muse.pretrained.clip import Clip
 from muse.tasks import EmotionClassification
-from muse.types import MuseError
 from tests.test_emotion_data import emoset, fi
 
 ROOT = Path(__file__).parents[1]

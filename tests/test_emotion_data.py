@@ -15,13 +15,13 @@ from PIL import Image
 from transformers import CLIPImageProcessor
 
 from muse.cli import main
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError
 from muse.data import FEELINGS, FI, EmoSet, feeling_caption
 from muse.data.emoset import seen_in
 from muse.data.transforms import train_transform, val_transform
-from muse.emotions import EMOTIONS
 from muse.guides import ConvNet
 from muse.tasks import EmotionClassification
-from muse.types import MuseError
 
 NOTES = [
     {"object": ["Tree", "Ice cream"], "scene": "forest_path", "human_action": "air_drumming"},

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muse.emotions import (
+from muse.core.emotions import (
     EMOTIONS,
     WHEEL,
     check_emotion,
@@ -18,7 +18,7 @@ from muse.emotions import (
     order_of,
     parse_target,
 )
-from muse.types import MuseError
+from muse.core.types import MuseError
 
 # Emotion: both neighbours on Mikels' wheel, and those of the same polarity.
 TABLE = {

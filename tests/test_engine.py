@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muse.engine import run
+from muse.sampling.engine import run
 
 
 def counting(name, rounds):

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError
 from muse.guides import Guide, GuideEnsemble
-from muse.types import MuseError
 
 IMAGE = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

@@ -16,10 +16,10 @@ from PIL import Image
 
 from muse.cli import main
 from muse.commands import evaluate as command
-from muse.emotions import EMOTIONS, WHEEL
+from muse.core.emotions import EMOTIONS, WHEEL
 from muse.metrics import FinishedRun, Made, Metric
 from muse.metrics import evaluate as measure
-from muse.records import write_record
+from muse.runs.records import write_record
 from tests.test_report import record
 
 ROOT = Path(__file__).parent.parent

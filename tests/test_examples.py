@@ -22,9 +22,9 @@ from examples.my_steering import LatentOffset
 from examples.my_timing import Plateau
 from muse import MusePipeline
 from muse.cli import main
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
+from muse.core.types import Goal, MuseError, Reading
 from muse.guides import ConvNet, Guide
-from muse.types import Goal, MuseError, Reading
 from tests.toy import jobs, make, sampler, shares
 
 ROOT = Path(__file__).parent.parent

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muse.backbones import BayesGuide, GaussianMixture, PlaceSimilarity
-from muse.backbones.gaussian_mixture import CONTENTS, INHERENT, SCALE
-from muse.emotions import EMOTIONS
+from muse.backbones.toy.mixture import CONTENTS, INHERENT, SCALE
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError, Node
 from muse.schedulers import TimeGrid
-from muse.types import MuseError, Node
 from tests.toy import SIZE, at, conditions, sample_plain
 
 SEEDS = st.integers(0, 2**31 - 1)

@@ -8,10 +8,10 @@ from safetensors.torch import save_file
 from transformers import CLIPImageProcessor
 
 from muse.backbones import BayesGuide
-from muse.clip import Clip, as_clip, load_clip
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError
 from muse.guides import ClipSimilarity, ConvNet, EmoEdit, EmoGen, SimEmo
-from muse.types import MuseError
+from muse.pretrained.clip import Clip, as_clip, load_clip
 from tests.components import tiny_clip
 from tests.test_emotions import ORDERS
 from tests.test_weights import Evil

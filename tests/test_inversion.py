@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from muse.answers import Answers
-from muse.asks import Predict
 from muse.backbones import BayesGuide, GaussianMixture
-from muse.backbones.gaussian_mixture import CONTENTS
-from muse.engine import run
+from muse.backbones.toy.mixture import CONTENTS
+from muse.core.asks import Predict
+from muse.core.types import MuseError, Node
 from muse.latents import DDIMInversion
 from muse.losses import MultiEmotionLoss
+from muse.sampling.answers import Answers
+from muse.sampling.engine import run
 from muse.steering import NoSteering
-from muse.types import MuseError, Node
 from tests.toy import SIZE, sample_row
 
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from muse.core.emotions import EMOTIONS
+from muse.core.jobs import Job, derive_seed
+from muse.core.types import MuseError
 from muse.data import Jobs, plain_twins, read_jobs, write_jobs
 from muse.data.jobs import cross
-from muse.emotions import EMOTIONS
-from muse.jobs import Job, derive_seed
-from muse.types import MuseError
 
 PLAIN = 'prompt,emotion,seed\na park,awe,5\nthe fair,"awe:0.7,fear:0.3",\n'
 WANTED = [

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muse.core.jobs import Job, derive_seed, safe_name
 from muse.data import plain_twins
 from muse.data.jobs import cross, read_jobs
-from muse.jobs import Job, derive_seed, safe_name
 
 
 @given(st.integers(0, 2**31 - 1), st.text(max_size=20))

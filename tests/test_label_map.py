@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from muse.cli import main
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError
 from muse.guides.label_map import LabelMap, map_in
-from muse.types import MuseError
-from muse.weights import labels_in
+from muse.pretrained.weights import labels_in
 from tests.test_emotions import ORDERS
 from tests.tiny_guides import classifier_folder
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from muse.asks import Evaluate
-from muse.emotions import EMOTIONS
+from muse.core.asks import Evaluate
+from muse.core.emotions import EMOTIONS
 from muse.schedulers import ClipThreshold, StepWindow
 from tests import literal
 from tests.toy import jobs, make, sampler

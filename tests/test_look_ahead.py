@@ -2,7 +2,7 @@
 
 import pytest
 
-from muse.asks import Predict
+from muse.core.asks import Predict
 from muse.schedulers import ClipThreshold
 from tests import toy
 

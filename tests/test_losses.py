@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muse.emotions import EMOTIONS, distribution
+from muse.core.emotions import EMOTIONS, distribution
+from muse.core.types import Goal, MuseError, Reading
 from muse.losses import MultiEmotionLoss
-from muse.types import Goal, MuseError, Reading
 from tests.test_emotions import TABLE
 
 # amusement, awe, contentment, excitement, anger, disgust, fear, sadness

@@ -11,8 +11,8 @@ import torch
 
 from muse import MusePipeline
 from muse.backbones import GaussianMixture
-from muse.memory import OUT_OF_MEMORY, is_out_of_memory
-from muse.types import MuseError
+from muse.core.memory import OUT_OF_MEMORY, is_out_of_memory
+from muse.core.types import MuseError
 from tests.toy import jobs, sampler
 
 ERRORS = [

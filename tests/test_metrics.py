@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from transformers import BatchEncoding
 
 from muse.cli import main
-from muse.clip import Clip
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
+from muse.core.registry import available, summary
+from muse.core.types import MuseError
 from muse.guides import ClipSimilarity, Guide, save_classifier
 from muse.metrics import (
     PSNR,
@@ -29,9 +30,8 @@ from muse.metrics import (
 )
 from muse.mini import HELD_OUT, PLACES, THINGS, SceneData, content_caption
 from muse.mini.content import ContentClassifier, composition, named
-from muse.registry import available, summary
+from muse.pretrained.clip import Clip
 from muse.tasks import ContentClassification
-from muse.types import MuseError
 from tests.components import tiny_clip
 
 ROOT = Path(__file__).parent.parent

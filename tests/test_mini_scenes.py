@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from transformers import CLIPTokenizer
 
+from muse.core.emotions import EMOTIONS, neighbours
+from muse.core.types import MuseError
 from muse.data.captions import feeling_caption
-from muse.emotions import EMOTIONS, neighbours
 from muse.mini import (
     FI_LIKE,
     HELD_OUT,
@@ -28,7 +29,6 @@ from muse.mini.captions import (
     vocabulary,
 )
 from muse.mini.marks import MARKS
-from muse.types import MuseError
 
 
 @pytest.fixture(scope="module")

@@ -10,22 +10,22 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline
 from transformers import CLIPModel, CLIPTokenizer
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-from muse.clip import load_clip
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError
 from muse.guides import ConvNet, EmoGen, SimEmo
 from muse.mini import SceneData
 from muse.mini.augment import windows
 from muse.mini.data import VALIDATION_OFFSET
-from muse.mini.muon import Muon
+from muse.mini.optimizing import Muon
 from muse.mini.reconstruction import fine_contrast, reconstruction_loss
 from muse.mini.scenes import render
+from muse.pretrained.clip import load_clip
 from muse.tasks import autoencoding, decoder_tuning
 from muse.tasks.autoencoding import AutoEncoding
 from muse.tasks.contrastive import Contrastive
 from muse.tasks.decoder_tuning import DecoderTuning
 from muse.tasks.emotion_classification import EmotionClassification
 from muse.tasks.latent_diffusion import LatentDiffusion
-from muse.types import MuseError
 
 SHIPPED = Path(__file__).parents[1] / "muse" / "mini" / "pipeline"
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from muse.pictures import open_picture, read_picture
-from muse.types import MuseError
+from muse.core.pictures import open_picture, read_picture
+from muse.core.types import MuseError
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

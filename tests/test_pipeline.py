@@ -22,14 +22,14 @@ import muse
 from muse import MusePipeline
 from muse.backbones import BayesGuide, GaussianMixture, PipelineBackbone, PlaceSimilarity
 from muse.cli import main
+from muse.core.registry import available
+from muse.core.types import MuseError
 from muse.guides import ClipSimilarity, ConvNet, GuideEnsemble
 from muse.losses import MultiEmotionLoss
 from muse.pipeline.inputs import noise_of
-from muse.registry import available
+from muse.pretrained.packaged import locate
 from muse.schedulers import Always, ClipThreshold, StepWindow
 from muse.steering import TokenOptimization
-from muse.types import MuseError
-from muse.weights import locate
 from tests.tiny import FAMILIES
 from tests.toy import sampler
 

@@ -29,8 +29,8 @@ from transformers import (
     ViTImageProcessor,
 )
 
-from muse.pretrained import Preprocessing
-from muse.types import MuseError
+from muse.core.types import MuseError
+from muse.pretrained.models import Preprocessing
 
 SIDE = 32
 SQUARE = {"height": SIDE, "width": SIDE}

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from muse.core.types import MuseError
 from muse.guides import EmoGen, emogen
 from muse.guides.published import EMOGEN
-from muse.types import MuseError
 from tests.test_guides import heads
 from tests.tiny_guides import tiny_clip
 

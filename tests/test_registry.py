@@ -6,11 +6,11 @@ import pytest
 from torch import nn
 
 from muse.backbones import Backbone, BayesGuide
+from muse.core.registry import available, resolve, summary
+from muse.core.types import MuseError
 from muse.guides import EmoGen, Guide, SimEmo
-from muse.registry import available, resolve, summary
 from muse.schedulers import TimingPolicy
 from muse.steering import Steering
-from muse.types import MuseError
 
 
 def test_available_are_the_concrete_public_subclasses():
@@ -45,7 +45,7 @@ def test_new_subclasses_appear_and_abstract_or_private_ones_do_not():
 def test_names_and_import_paths():
     assert resolve(Guide, "SimEmo") is SimEmo
     assert resolve(Guide, "muse.guides.SimEmo") is SimEmo
-    assert resolve(Guide, "muse.backbones.gaussian_mixture.BayesGuide") is BayesGuide
+    assert resolve(Guide, "muse.backbones.toy.readers.BayesGuide") is BayesGuide
 
 
 def test_a_class_in_a_file_of_the_users_own(tmp_path, monkeypatch):

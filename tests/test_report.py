@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from muse.emotions import EMOTIONS
-from muse.records import on_target, read_records, target_probability, write_record
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError
 from muse.report import contact_sheet, results_csv, traces
+from muse.runs.records import on_target, read_records, target_probability, write_record
 from muse.schedulers import StepWindow
 from muse.tasks.summary import closing_lines
-from muse.types import MuseError
 
 
 def record(name: str, target: str = "awe", **changes: Any) -> dict[str, Any]:

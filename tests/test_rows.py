@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muse.jobs import Job
+from muse.core.jobs import Job
 from muse.losses import MultiEmotionLoss
 from tests.toy import jobs, make, same, sampler
 

@@ -23,19 +23,20 @@ from benchmarks import processes
 from benchmarks.processes import pictures, records, strays
 from muse.cli import main
 from muse.commands.lightning import HandConfigOver
-from muse.digests import Digests
-from muse.files import TEMPORARY, _host
-from muse.jobs import Job
+from muse.core.digests import Digests
+from muse.core.files import TEMPORARY, _host
+from muse.core.jobs import Job
+from muse.core.results import Result
+from muse.core.types import MuseError
 from muse.metrics import FinishedRun
-from muse.results import Result
-from muse.runs import RunFolder, folder, summary
+from muse.report import summary
+from muse.runs import RunFolder, folder
 from muse.runs.deciding import Deciding, absolute, described
 from muse.runs.folder import repeatable_config
 from muse.runs.progress import rate_of
-from muse.sampler import Sampler
+from muse.sampling import Sampler
 from muse.steering import TokenOptimization
 from muse.tasks import FitFree
-from muse.types import MuseError
 from tests.test_cli import fit_free, one_line
 from tests.toy import parts
 
@@ -300,7 +301,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     def refused(*_: Any, **__: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("muse.files.tempfile.TemporaryFile", refused)
+    monkeypatch.setattr("muse.core.files.tempfile.TemporaryFile", refused)
     assert again(run) == 2
     assert "Can't write to the folder" in one_line(capsys)
 
@@ -405,7 +406,9 @@ def test_a_file_is_not_read_again_unless_it_changes(
     (tmp_path / "a").write_bytes(b"a")
     digests = Digests()
     first = digests.of(tmp_path)
-    monkeypatch.setattr("muse.digests._digest", lambda path: pytest.fail(f"{path} is read"))
+    monkeypatch.setattr(
+        "muse.core.digests.known_digest", lambda path: pytest.fail(f"{path} is read")
+    )
     assert Digests(digests.known).of(tmp_path) == first
     monkeypatch.undo()
     (tmp_path / "a").write_bytes(b"bb")

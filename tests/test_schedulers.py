@@ -9,8 +9,8 @@ from diffusers import DDIMScheduler
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from muse.core.types import Denoised, MuseError
 from muse.schedulers import Always, ClipThreshold, Moment, Never, StepWindow, TimeGrid
-from muse.types import Denoised, MuseError
 
 
 def diffusers_ddim(steps: int) -> DDIMScheduler:

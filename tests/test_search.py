@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from muse.asks import Evaluate, Evaluation
-from muse.emotions import distribution
-from muse.results import Trace
-from muse.search import Search
-from muse.types import Denoised, Goal, MuseError, Node
+from muse.core.asks import Evaluate, Evaluation
+from muse.core.emotions import distribution
+from muse.core.results import Trace
+from muse.core.types import Denoised, Goal, MuseError, Node
+from muse.sampling.search import Search
 
 ONE = torch.ones(1, 1)
 GOAL = Goal(distribution({"awe": 1.0}), distribution({"fear": 1.0}))

@@ -13,9 +13,9 @@ import yaml
 from PIL import Image
 
 from muse.cli import main
-from muse.jobs import Job
+from muse.core.jobs import Job
 from muse.presets import FOLDER, PRESETS, with_presets
-from muse.sampler import Sampler
+from muse.sampling import Sampler
 from tests.tiny import save_stable_diffusion
 
 ROOT = Path(__file__).parent.parent

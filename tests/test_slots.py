@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from muse.asks import Ask, Evaluate
-from muse.slots import MOST, SHARE, Slots
-from muse.types import MuseError
+from muse.core.asks import Ask, Evaluate
+from muse.core.types import MuseError
+from muse.sampling.slots import MOST, SHARE, Slots
 from tests.toy import jobs, make, same, sampler
 
 WANTED = jobs(1)

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from muse.backbones import StableDiffusion
+from muse.core.jobs import Job
+from muse.core.types import MuseError
 from muse.guides import ConvNet
-from muse.jobs import Job
 from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
-from muse.sampler import Sampler
+from muse.sampling import Sampler
 from muse.schedulers import StepWindow
 from muse.steering import TokenOptimization
-from muse.types import MuseError
 
 STEPS = 8
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muse.backbones import GaussianMixture
+from muse.core.types import MuseError
 from muse.steering import NoSteering, TokenOptimization
-from muse.types import MuseError
 from tests.toy import SIZE
 
 SEEDS = st.integers(0, 2**31 - 1)

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from muse.backbones import load_backbone
+from muse.core.jobs import Job
+from muse.core.results import Result
+from muse.core.types import Node, cat_rows
 from muse.guides import ConvNet
-from muse.jobs import Job
 from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
-from muse.results import Result
-from muse.sampler import Sampler
+from muse.sampling import Sampler
 from muse.schedulers import StepWindow
 from muse.steering import TokenOptimization
-from muse.types import Node, cat_rows
 from tests.tiny import FAMILIES
 
 SIZE = (16, 16)

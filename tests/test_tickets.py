@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 import torch.distributed as dist
 
+from muse.core.types import MuseError
 from muse.runs import Tickets, tickets
-from muse.types import MuseError
 
 
 class Broken:

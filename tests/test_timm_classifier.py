@@ -15,10 +15,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from muse.digests import check_digests, write_digests
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError
 from muse.guides import TimmClassifier, TransformersClassifier, save_classifier
-from muse.types import MuseError
+from muse.pretrained.packaged import check_digests, write_digests
 from tests.test_emotions import ORDERS
 from tests.test_label_map import CLASSES, MAP
 from tests.test_pretrained import by_pillow

@@ -11,9 +11,9 @@ from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import Tensor
 from transformers import CLIPModel
 
-from muse.clip import Clip
+from muse.core.types import MuseError
 from muse.guides import ClipSimilarity, ConvNet, EmoEdit, EmoGen, SimEmo
-from muse.types import MuseError
+from muse.pretrained.clip import Clip
 from tests.test_guides import HEADS, by_hand, heads, saved
 from tests.tiny_guides import SIDE, SMALL, tiny_clip, tiny_siglip, worded_clip
 

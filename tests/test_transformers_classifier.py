@@ -17,9 +17,9 @@ from transformers import (
     ViTModel,
 )
 
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError
 from muse.guides import TransformersClassifier, save_classifier
-from muse.types import MuseError
 from tests.test_emotions import ORDERS
 from tests.test_label_map import CLASSES, MAP
 from tests.test_pretrained import picture, tensor

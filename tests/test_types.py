@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muse.types import Denoised, Node, cat_rows, mix, per_row, split_rows
+from muse.core.types import Denoised, Node, cat_rows, mix, per_row, split_rows
 
 SEEDS = st.integers(0, 2**31 - 1)
 

@@ -7,10 +7,16 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from muse import digests
-from muse.digests import check_digests, note_digests, write_digests
-from muse.types import MuseError
-from muse.weights import PACKAGED, fill, labels_in, load_state, locate
+from muse.core.types import MuseError
+from muse.pretrained.packaged import (
+    NAME,
+    PACKAGED,
+    check_digests,
+    locate,
+    note_digests,
+    write_digests,
+)
+from muse.pretrained.weights import fill, labels_in, load_state
 
 STATE = {"fc.weight": torch.arange(6.0).view(2, 3), "fc.bias": torch.tensor([1.0, 2.0])}
 
@@ -231,7 +237,7 @@ def test_a_head_that_does_not_fit(state, says):
 
 
 def test_packaged_names(tmp_path, monkeypatch):
-    monkeypatch.setattr("muse.weights.PACKAGED", {"muse-mini": tmp_path})
+    monkeypatch.setattr("muse.pretrained.packaged.PACKAGED", {"muse-mini": tmp_path})
     (tmp_path / "clip").mkdir()
     write_digests(tmp_path)
     assert locate("muse-mini/clip") == str(tmp_path / "clip")
@@ -245,7 +251,7 @@ def test_packaged_names(tmp_path, monkeypatch):
 @pytest.fixture
 def packaged(tmp_path, monkeypatch):
     """A packaged pipeline of two parts, with digests."""
-    monkeypatch.setattr("muse.weights.PACKAGED", {"muse-mini": tmp_path})
+    monkeypatch.setattr("muse.pretrained.packaged.PACKAGED", {"muse-mini": tmp_path})
     for name in ("unet", "guides"):
         (tmp_path / name).mkdir()
         save_file(STATE, tmp_path / name / "a.safetensors")
@@ -277,7 +283,7 @@ def test_missing_and_unlisted_weights(packaged):
     assert "a.safetensors' are missing" in complaint("muse-mini/unet/a.safetensors")
     save_file(STATE, packaged / "guides" / "b.safetensors")
     assert "b.safetensors' are altered" in complaint("muse-mini/guides")
-    (packaged / digests.NAME).unlink()
+    (packaged / NAME).unlink()
     assert "no digests.json" in complaint("muse-mini")
 
 
@@ -314,7 +320,7 @@ def test_nothing_is_noted_beside_a_pipeline_without_digests(tmp_path):
 
 def test_a_file_is_read_once(packaged, monkeypatch):
     read = []
-    monkeypatch.setattr(digests, "file_digest", lambda path: read.append(path) or "x")
+    monkeypatch.setattr("muse.core.digests.file_digest", lambda path: read.append(path) or "x")
     (packaged / "unet" / "a.safetensors").touch()
     with pytest.raises(MuseError):
         locate("muse-mini/unet")
@@ -326,4 +332,4 @@ def test_a_file_is_read_once(packaged, monkeypatch):
 def test_the_packages_weights_are_whole():
     for root in PACKAGED.values():
         check_digests(root, root)
-        assert len(json.loads((root / digests.NAME).read_text())) >= 6
+        assert len(json.loads((root / NAME).read_text())) >= 6

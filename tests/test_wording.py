@@ -5,7 +5,7 @@ from transformers import CLIPTokenizer
 
 from muse.mini import content_caption, save_tokenizer
 from muse.mini.tokenizer import CONTEXT
-from muse.wording import cut_off, cut_offs, remarks, room, unknown_words
+from muse.pretrained.wording import cut_off, cut_offs, remarks, room, unknown_words
 
 
 @pytest.fixture(scope="module")

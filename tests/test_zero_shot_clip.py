@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from muse.clip import load_clip
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError
 from muse.guides import ZeroShotClip
 from muse.guides.zero_shot_clip import WORDS
 from muse.mini.data import VALIDATION_OFFSET
 from muse.mini.scenes import render
-from muse.types import MuseError
+from muse.pretrained.clip import load_clip
 from tests.tiny_guides import clip_folder, siglip_folder, tiny_clip
 
 FOLDERS = {"clip": clip_folder, "siglip": siglip_folder}

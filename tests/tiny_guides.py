@@ -22,7 +22,7 @@ from transformers import (
     ViTImageProcessor,
 )
 
-from muse.clip import Clip
+from muse.pretrained.clip import Clip
 
 SMALL = {
     "hidden_size": 32,

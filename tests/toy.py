@@ -6,18 +6,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from muse.asks import Predict
 from muse.backbones import BayesGuide, GaussianMixture, PlaceSimilarity
-from muse.backbones.gaussian_mixture import CONTENTS
-from muse.emotions import EMOTIONS
-from muse.jobs import Job
+from muse.backbones.toy.mixture import CONTENTS
+from muse.core.asks import Predict
+from muse.core.emotions import EMOTIONS
+from muse.core.jobs import Job
+from muse.core.results import Result
+from muse.core.types import Cond, Node
 from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
-from muse.results import Result
-from muse.sampler import Sampler
+from muse.sampling import Sampler
 from muse.schedulers import ClipThreshold, TimeGrid
 from muse.steering import TokenOptimization
-from muse.types import Cond, Node
 
 SIZE = (1, 1)
 

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from muse.core.types import Cond, Denoised, Node
 from muse.schedulers import TimeGrid
-from muse.types import Cond, Denoised, Node
 
 Size: TypeAlias = tuple[int, int]
 """Height and width of a picture in pixels."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from muse.memory import is_out_of_memory
-from muse.types import MuseError
-from muse.variants import variant_of
-from muse.weights import UNREADABLE, reason_of
+from muse.core.memory import is_out_of_memory
+from muse.core.types import MuseError
+from muse.pretrained.variants import variant_of
+from muse.pretrained.weights import UNREADABLE, reason_of
 
 UNLOADABLE = (*UNREADABLE, ImportError, ValueError)
 """What diffusers raises of a model that isn't there, or isn't complete."""

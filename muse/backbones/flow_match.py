@@ -9,9 +9,9 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
+from muse.core.types import MuseError
 from muse.schedulers import TimeGrid
 from muse.schedulers.grid import check_steps
-from muse.types import MuseError
 
 T5_CONTEXT = 512
 """The longest text in tokens that both pipelines give to T5."""

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from muse.backbones.base import Size
 from muse.backbones.flow_match import check_context, flow_grid
 from muse.backbones.pipeline import PipelineBackbone
+from muse.core.types import Cond, Denoised, Node
+from muse.pretrained.wording import cut_offs
 from muse.schedulers import TimeGrid
-from muse.types import Cond, Denoised, Node
-from muse.wording import cut_offs
 
 PATCH = 2
 """Latent pixels a side of one image token."""

@@ -16,10 +16,10 @@ from safetensors import safe_open
 
 from muse.backbones.failures import UNLOADABLE, short, told
 from muse.backbones.options import HUB
-from muse.damage import check_whole
-from muse.types import MuseError
-from muse.variants import choose_variant
-from muse.weights import locate
+from muse.core.types import MuseError
+from muse.pretrained.damage import check_whole
+from muse.pretrained.packaged import locate
+from muse.pretrained.variants import choose_variant
 
 UNCONVERTIBLE = (SingleFileComponentError, IndexError, KeyError)
 """What its converters trip over in a single file of another model."""

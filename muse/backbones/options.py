@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from muse.types import MuseError
+from muse.core.types import MuseError
 
 HUB: dict[str, tuple[type, ...]] = {
     "revision": (str,),

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from muse.backbones.base import Backbone, Size
 from muse.backbones.loading import load_pipeline, load_tiny
 from muse.backbones.options import hub_options
-from muse.types import Cond, MuseError
+from muse.core.types import Cond, MuseError
 
 DtypeName: TypeAlias = Literal["float32", "bfloat16", "float16"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from muse.backbones.base import Size
 from muse.backbones.variance_preserving import VariancePreserving
-from muse.types import Cond, Denoised, Node
-from muse.wording import cut_offs
+from muse.core.types import Cond, Denoised, Node
+from muse.pretrained.wording import cut_offs
 
 CONTEXT = 120
 """Tokens that T5 reads for it."""

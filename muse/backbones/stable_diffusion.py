@@ -10,8 +10,8 @@ from torch import Tensor
 
 from muse.backbones.base import Size
 from muse.backbones.variance_preserving import VariancePreserving
-from muse.types import Cond, Denoised, Node
-from muse.wording import remarks
+from muse.core.types import Cond, Denoised, Node
+from muse.pretrained.wording import remarks
 
 
 class StableDiffusion(VariancePreserving):

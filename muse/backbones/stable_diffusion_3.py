@@ -11,9 +11,9 @@ from torch import Tensor
 from muse.backbones.base import Size
 from muse.backbones.flow_match import check_context, flow_grid
 from muse.backbones.pipeline import PipelineBackbone
+from muse.core.types import Cond, Denoised, MuseError, Node
+from muse.pretrained.wording import cut_offs
 from muse.schedulers import TimeGrid
-from muse.types import Cond, Denoised, MuseError, Node
-from muse.wording import cut_offs
 
 
 class StableDiffusion3(PipelineBackbone):

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from muse.backbones.base import Size
 from muse.backbones.pipeline import PipelineBackbone
+from muse.core.types import Denoised, MuseError, Node
 from muse.schedulers import TimeGrid
 from muse.schedulers.grid import check_steps
-from muse.types import Denoised, MuseError, Node
 
 DDIM = ("DDIMScheduler", "DDPMScheduler", "PNDMScheduler")
 """Schedulers of which DDIM's nodes are taken: one config serves them all."""

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Sequence
+from inspect import isclass
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
-from muse.commands.interfaces import interfaces
-from muse.registry import available, summary
-from muse.types import MuseError
+import muse.backbones
+import muse.guides
+import muse.latents
+import muse.losses
+import muse.schedulers
+import muse.steering  # noqa: F401  (importing registers the components)
+from muse.core.registry import available, summary
+from muse.core.types import MuseError
+from muse.sampling import Sampler
 
 QUESTIONS = {"steering": "HOW", "timing": "WHEN", "loss": "WHICH"}
 
@@ -37,6 +46,18 @@ def components(words: Sequence[str]) -> int:
         "--model.guide my_file.MyGuide.",
     )
     return 0
+
+
+def interfaces() -> dict[str, type[nn.Module]]:
+    """``{"backbone": Backbone, "guide": Guide, ...}``, read off the sampler's signature."""
+    hints = typing.get_type_hints(Sampler.__init__)
+    found = {}
+    for name, hint in hints.items():
+        bases = [part for part in (hint, *typing.get_args(hint)) if isclass(part)]
+        for base in bases:
+            if issubclass(base, nn.Module):
+                found[name] = base
+    return found
 
 
 def _table(name: str, base: type) -> Table:

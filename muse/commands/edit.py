@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from muse.commands.short import ShortForm, output_file
+from muse.core.emotions import parse_target
+from muse.core.jobs import Job
+from muse.core.pictures import open_picture
 from muse.data.jobs import check_prompt, check_seed, job_name
-from muse.emotions import parse_target
-from muse.jobs import Job
-from muse.pictures import open_picture
 
 
 def edit(words: Sequence[str]) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 
-from muse.memory import OUT_OF_MEMORY, is_out_of_memory
-from muse.types import MuseError
+from muse.core.memory import OUT_OF_MEMORY, is_out_of_memory
+from muse.core.types import MuseError
 
 
 def explain(error: BaseException) -> str | None:
@@ -63,8 +63,8 @@ def _parser_error(message: str) -> str:
 
 
 def _unknown_component(key: str, message: str) -> str | None:
-    from muse.commands.interfaces import interfaces
-    from muse.registry import unknown
+    from muse.commands.components import interfaces
+    from muse.core.registry import unknown
 
     base = interfaces().get(key.rpartition(".")[2])
     given = re.search(r"(?:dot import path string|Import path|Got value): '?([\w.]+)", message)

@@ -14,14 +14,14 @@ from rich.console import Console
 
 import muse.metrics
 from muse.commands.lightning import quiet
-from muse.files import make_folder, replacing, write_text
+from muse.core.files import make_folder, replacing, write_text
+from muse.core.registry import unknown
+from muse.core.types import MuseError
 from muse.guides import Guide
 from muse.metrics import Evaluation, FinishedRun, Metric
-from muse.registry import unknown
 from muse.report.best_and_worst import best_and_worst
 from muse.report.confusion import confusion
 from muse.report.evaluation import as_csv, as_json, markdown, remarks, tables
-from muse.types import MuseError
 
 MINI = Path(muse.metrics.__file__).parent / "mini.yaml"
 """The metrics for runs of muse-mini."""

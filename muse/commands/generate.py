@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from muse.commands.short import ShortForm, output_file
+from muse.core.emotions import parse_target
+from muse.core.jobs import Job
 from muse.data.jobs import check_prompt, check_seed, job_name
-from muse.emotions import parse_target
-from muse.jobs import Job
 
 
 def generate(words: Sequence[str]) -> int:

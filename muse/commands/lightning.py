@@ -20,11 +20,11 @@ import muse.losses
 import muse.mini
 import muse.schedulers
 import muse.steering  # noqa: F401  (importing registers the components)
-from muse.commands.measured import not_measured
+from muse.core.files import as_yaml
+from muse.core.stopping import exit_code
 from muse.data import Jobs
-from muse.files import as_yaml
 from muse.presets import with_presets
-from muse.stopping import exit_code
+from muse.presets.building import not_measured
 from muse.tasks import FitFree, MuseTrainer
 from muse.tasks.summary import closing_lines
 

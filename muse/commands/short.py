@@ -18,21 +18,20 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
 from muse.backbones import Backbone
 from muse.commands.lightning import quiet
-from muse.commands.measured import not_measured
+from muse.core.emotions import strongest, target_text
+from muse.core.files import as_yaml, make_folder, written
+from muse.core.jobs import Job
+from muse.core.pictures import Picture
+from muse.core.results import Result
+from muse.core.stopping import exit_code
+from muse.core.types import MuseError
 from muse.data import Jobs, plain_twins
-from muse.emotions import strongest
-from muse.files import as_yaml, make_folder, written
-from muse.jobs import Job
-from muse.pictures import Picture
 from muse.presets import PRESETS, sections, with_presets
-from muse.records import Record, make_record, target_probability
-from muse.report.results import target_text
-from muse.results import Result
+from muse.presets.building import not_measured
 from muse.runs import Deciding, RunFolder
 from muse.runs.folder import save_picture
-from muse.stopping import exit_code
+from muse.runs.records import Record, make_record, target_probability
 from muse.tasks import FitFree, MuseTrainer
-from muse.types import MuseError
 
 FOLDER_OPTIONS = {"output_dir", "overwrite", "retry_failed", "slots"}
 """Options of a run that one picture doesn't need."""

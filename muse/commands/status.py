@@ -7,10 +7,10 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from muse.records import read_listing
+from muse.core.types import MuseError
+from muse.report.summary import summarise
 from muse.runs.progress import progress_of
-from muse.runs.summary import summarise
-from muse.types import MuseError
+from muse.runs.records import read_listing
 
 
 def status(words: Sequence[str]) -> int:

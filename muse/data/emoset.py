@@ -10,6 +10,8 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError
 from muse.data.emotion_pictures import (
     SUFFIXES,
     EmotionPicture,
@@ -18,8 +20,6 @@ from muse.data.emotion_pictures import (
     examples,
     find_root,
 )
-from muse.emotions import EMOTIONS
-from muse.types import MuseError
 
 SEEN = ("object", "scene", "human_action")
 """The attributes that name what is seen; the others describe colours and faces."""

@@ -18,11 +18,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from muse.core.emotions import EMOTIONS
+from muse.core.pictures import open_picture
+from muse.core.types import MuseError
 from muse.data.captions import feeling_caption
 from muse.data.transforms import train_transform, val_transform
-from muse.emotions import EMOTIONS
-from muse.pictures import open_picture
-from muse.types import MuseError
 
 Split = Literal["train", "val"]
 
@@ -37,7 +37,7 @@ class EmotionBatch(TypedDict):
 
     Keys:
         image: (B, 3, H, W) float32 in [0, 1].
-        emotion: (B,) int64, an index into `muse.emotions.EMOTIONS`.
+        emotion: (B,) int64, an index into `muse.core.emotions.EMOTIONS`.
         caption: B sentences that say the emotion.
     """
 

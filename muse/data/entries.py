@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from muse.types import MuseError
+from muse.core.types import MuseError
 
 COLUMNS = ("id", "prompt", "emotion", "seed", "count", "image", "image_sha256")
 KINDS = (".csv", ".jsonl", ".txt")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from muse.core.emotions import check_emotion
+from muse.core.types import MuseError
 from muse.data.emotion_pictures import (
     SUFFIXES,
     EmotionPicture,
@@ -9,8 +11,6 @@ from muse.data.emotion_pictures import (
     Split,
     find_root,
 )
-from muse.emotions import check_emotion
-from muse.types import MuseError
 
 
 class FI(EmotionPictureData):

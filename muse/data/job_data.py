@@ -12,11 +12,11 @@ import lightning as L
 from jsonargparse.typing import Path_fr
 from torch.utils.data import DataLoader
 
+from muse.core.emotions import parse_target
+from muse.core.jobs import Job
+from muse.core.types import MuseError
 from muse.data.entries import STDIN
 from muse.data.jobs import Emotion, check_count, cross, read_jobs
-from muse.emotions import parse_target
-from muse.jobs import Job
-from muse.types import MuseError
 
 
 class Jobs(L.LightningDataModule):

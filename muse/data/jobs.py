@@ -11,11 +11,11 @@ from itertools import count as numbers
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from muse.core.digests import file_digest, known_digest
+from muse.core.emotions import parse_target
+from muse.core.jobs import Job, derive_seed, safe_name
+from muse.core.types import MuseError
 from muse.data.entries import JobsFile, named
-from muse.digests import file_digest, known_digest
-from muse.emotions import parse_target
-from muse.jobs import Job, derive_seed, safe_name
-from muse.types import MuseError
 
 Emotion: TypeAlias = str | Mapping[str, float]
 MOST_COPIES = 10_000

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from muse.core.jobs import Job, safe_name
 from muse.data.jobs import unique_name
-from muse.jobs import Job, safe_name
 
 
 @dataclass(frozen=True)

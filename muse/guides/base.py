@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from muse.clip import Clip
-from muse.emotions import EMOTIONS, order_of
+from muse.core.emotions import EMOTIONS, order_of
 from muse.guides.tower import split_tower, with_tower
-from muse.weights import fill, labels_in, load_state
+from muse.pretrained.clip import Clip
+from muse.pretrained.weights import fill, labels_in, load_state
 
 
 class Guide(nn.Module, ABC):
@@ -61,8 +61,8 @@ class Guide(nn.Module, ABC):
         checkpoint holds is told in a line.
 
         Args:
-            checkpoint: a file for `muse.weights.load_state`, or None to leave the parts as they
-                are.
+            checkpoint: a file for `muse.pretrained.weights.load_state`, or None to leave the parts
+                as they are.
             labels: the class order, or None.
             parts: attributes that the checkpoint holds, under keys that begin with their names.
             tower: another file, that holds the visual tower.

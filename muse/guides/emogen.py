@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from transformers import CLIPModel, SiglipModel
 
-from muse.clip import Clip, as_clip
 from muse.guides.base import Guide
 from muse.guides.published import EMOGEN
+from muse.pretrained.clip import Clip, as_clip
 
 
 class EmoGen(Guide):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from muse.core.types import MuseError
 from muse.guides.base import Guide
-from muse.types import MuseError
 
 
 class GuideEnsemble(Guide):

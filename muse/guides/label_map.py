@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from muse.emotions import EMOTIONS, check_emotion
-from muse.types import MuseError
+from muse.core.emotions import EMOTIONS, check_emotion
+from muse.core.types import MuseError
 
 SHOWN = 40
 """Classes that the table in an error shows."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from muse.digests import file_digest
-from muse.types import MuseError
+from muse.core.digests import file_digest
+from muse.core.types import MuseError
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import nn
 
-from muse.clip import TOWER, Clip
-from muse.digests import note_digests
-from muse.files import replacing
+from muse.core.files import replacing
+from muse.pretrained.clip import TOWER, Clip
+from muse.pretrained.packaged import note_digests
 
 
 def save_classifier(classifier: nn.Module, labels: Sequence[str], file: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPModel, SiglipModel
 
-from muse.clip import Clip, as_clip
+from muse.pretrained.clip import Clip, as_clip
 
 
 class Similarity(nn.Module, ABC):

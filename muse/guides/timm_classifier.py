@@ -11,10 +11,10 @@ import timm
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 
+from muse.core.types import MuseError
 from muse.guides.base import Guide
 from muse.guides.label_map import LabelMap, map_in
-from muse.types import MuseError
-from muse.weights import fill, labels_in, load_state
+from muse.pretrained.weights import fill, labels_in, load_state
 
 WHOLE = {"crop_pct": 1.0, "crop_mode": "center"}
 """The shortest side to the model's, then the centre: nothing is zoomed in."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from muse.clip import TOWER, Clip
-from muse.weights import fill
+from muse.pretrained.clip import TOWER, Clip
+from muse.pretrained.weights import fill
 
 WRAPPERS = re.compile(r"^(?:(?:module|model|clip|clip_model)\.)+")
 """What the names begin with where the CLIP is a part of something."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
+from muse.core.types import MuseError
 from muse.guides.base import Guide
 from muse.guides.label_map import LabelMap, map_in
-from muse.pretrained import Preprocessing, load, load_model
-from muse.types import MuseError
-from muse.weights import fill, labels_in, load_state
+from muse.pretrained.models import Preprocessing, load, load_model
+from muse.pretrained.weights import fill, labels_in, load_state
 
 
 class TransformersClassifier(Guide):

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPModel, SiglipModel
 
-from muse.clip import Clip, as_clip
-from muse.emotions import EMOTIONS, check_emotion
+from muse.core.emotions import EMOTIONS, check_emotion
+from muse.core.types import MuseError
 from muse.guides.base import Guide
-from muse.types import MuseError
+from muse.pretrained.clip import Clip, as_clip
 
 TEMPLATES = ("a photo that evokes {}", "an image full of {}", "{}")
 """Sentences with a place for a word."""

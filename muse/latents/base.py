@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from muse.asks import Row
 from muse.backbones import Backbone
 from muse.backbones.base import Size
-from muse.jobs import Job
+from muse.core.asks import Row
+from muse.core.jobs import Job
+from muse.core.types import Cond
 from muse.schedulers import TimeGrid
-from muse.types import Cond
 
 
 class LatentSource(nn.Module, ABC):
@@ -25,8 +25,8 @@ class LatentSource(nn.Module, ABC):
     def forward(
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
     ) -> Row[Tensor]:
-        """The latent at the grid's first node, as a row (`muse.asks.Row`): model predictions are
-        asked for by ``yield``, so that they share calls with other rows.
+        """The latent at the grid's first node, as a row (`muse.core.asks.Row`): model predictions
+        are asked for by ``yield``, so that they share calls with other rows.
 
         Args:
             job: its seed, and its picture where there is one.

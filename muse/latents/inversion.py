@@ -7,15 +7,15 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from muse.asks import Ask, Predict
 from muse.backbones import Backbone
 from muse.backbones.base import Size
-from muse.jobs import Job
+from muse.core.asks import Ask, Predict
+from muse.core.jobs import Job
+from muse.core.pictures import read_picture
+from muse.core.types import Cond, MuseError, Node
 from muse.latents.base import LatentSource
 from muse.latents.noise import like
-from muse.pictures import read_picture
 from muse.schedulers import TimeGrid
-from muse.types import Cond, MuseError, Node
 
 
 class DDIMInversion(LatentSource):

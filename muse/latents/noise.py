@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from muse.asks import Ask
 from muse.backbones import Backbone
 from muse.backbones.base import Size
-from muse.jobs import Job
+from muse.core.asks import Ask
+from muse.core.jobs import Job
+from muse.core.types import Cond
 from muse.latents.base import LatentSource
 from muse.schedulers import TimeGrid
-from muse.types import Cond
 
 
 class GaussianNoise(LatentSource):

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import nn
 
-from muse.types import Goal, LossTerms, Reading
+from muse.core.types import Goal, LossTerms, Reading
 
 
 class EmotionLoss(nn.Module, ABC):

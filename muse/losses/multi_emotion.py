@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from muse.emotions import EMOTIONS, SimilarRule, neighbours
+from muse.core.emotions import EMOTIONS, SimilarRule, neighbours
+from muse.core.types import Goal, LossTerms, MuseError, Reading
 from muse.losses.base import EmotionLoss
-from muse.types import Goal, LossTerms, MuseError, Reading
 
 
 class MultiEmotionLoss(EmotionLoss):

@@ -6,8 +6,8 @@ from muse.metrics.content import ContentAccuracy
 from muse.metrics.emotion import EmotionAccuracy
 from muse.metrics.evaluation import Evaluation, Measured, evaluate
 from muse.metrics.psnr import PSNR
-from muse.metrics.run import FinishedRun
 from muse.metrics.similarity import ClipScore, ImageSimilarity
+from muse.runs.finished import FinishedRun
 
 __all__ = [
     "PSNR",

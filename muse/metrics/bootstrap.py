@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from muse.metrics.run import Arm
+from muse.runs.finished import Arm
 
 Values: TypeAlias = NDArray[np.float64]
 """One number for each picture, (N,), nan where the metric does not apply."""

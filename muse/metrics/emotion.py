@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
 from muse.guides import Guide
 from muse.metrics.base import Made, Metric, read_each
 

@@ -12,14 +12,13 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from muse.emotions import EMOTIONS, WHEEL
+from muse.core.emotions import EMOTIONS, WHEEL, target_text
+from muse.core.types import MuseError
 from muse.metrics.base import Made, Metric
 from muse.metrics.bootstrap import Estimate, Values, estimates
 from muse.metrics.emotion import EmotionAccuracy
-from muse.metrics.run import ARMS, Arm, FinishedRun, load
-from muse.records import Record
-from muse.report.results import target_text
-from muse.types import MuseError
+from muse.runs.finished import ARMS, Arm, FinishedRun, load
+from muse.runs.records import Record
 
 CHUNK = 64
 """Pictures in memory at a time."""

@@ -8,8 +8,8 @@ from typing import ClassVar
 from torch.nn import functional as F
 from transformers import CLIPModel
 
-from muse.clip import Clip, as_clip
 from muse.metrics.base import Made, Metric, read_each
+from muse.pretrained.clip import Clip, as_clip
 
 
 class ClipScore(Metric):

@@ -1,10 +1,9 @@
 """muse-mini: a procedural world, and what it takes to train the small pipeline that ships."""
 
 from muse.mini.captions import HELD_OUT, content_caption
+from muse.mini.catalog import PLACES, THINGS
 from muse.mini.data import SceneData
-from muse.mini.places import PLACES
 from muse.mini.scenes import Scene, render, render_many
-from muse.mini.things import THINGS
 from muse.mini.tokenizer import save_tokenizer
 from muse.mini.world import FI_LIKE, MAIN, VARIED, WORLDS, World
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from muse.mini.draw import Color, Pen, jitter, pick, shade
-from muse.mini.inks import DARK, PAINT, WHITE
+from muse.mini.draw import DARK, PAINT, WHITE, Color, Pen, jitter, pick, shade
 
 FUR: tuple[Color, ...] = (
     (0.70, 0.43, 0.20),

@@ -1,12 +1,15 @@
-"""Captions: what a scene is said to show, with the mood mostly left unsaid."""
+"""Captions: what a scene is said to show, with the mood mostly left unsaid; and the prompts that
+settings are chosen on, and figures reported on.
+"""
+
+import random
 
 import numpy as np
 
 from muse.data.captions import FEELINGS, feeling_caption
+from muse.mini.catalog import PLACES, THINGS
 from muse.mini.draw import pick
 from muse.mini.marks import MARKS
-from muse.mini.places import PLACES
-from muse.mini.things import THINGS
 
 HELD_OUT: frozenset[tuple[str, str]] = frozenset(
     {
@@ -82,3 +85,17 @@ def vocabulary() -> tuple[str, ...]:
     texts += [mark.phrase for mark in MARKS]
     texts.append("an image of a photo contains and it seems to express some feelings like")
     return tuple(sorted({word for text in texts for word in text.replace(",", "").split()}))
+
+
+def _drawn() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Two disjoint draws of 20 prompts, of combinations that training showed."""
+    known = [(t, p) for t in THINGS for p in PLACES if (t, p) not in HELD_OUT]
+    prompts = [content_caption(*pair) for pair in random.Random(0).sample(known, 40)]
+    return tuple(prompts[:20]), tuple(prompts[20:])
+
+
+DEVELOPMENT, TEST_KNOWN = _drawn()
+"""20 prompts to choose settings on, and 20 others to report on; training showed such scenes."""
+
+TEST_NEW: tuple[str, ...] = tuple(content_caption(*pair) for pair in sorted(HELD_OUT))
+"""20 prompts whose thing and place were never captioned together in training."""

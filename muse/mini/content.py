@@ -10,11 +10,10 @@ import timm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from muse.core.types import MuseError
 from muse.mini.captions import HELD_OUT
-from muse.mini.places import PLACES
-from muse.mini.things import THINGS
-from muse.types import MuseError
-from muse.weights import fill, labels_in, load_state
+from muse.mini.catalog import PLACES, THINGS
+from muse.pretrained.weights import fill, labels_in, load_state
 
 
 @dataclass(frozen=True)

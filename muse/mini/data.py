@@ -8,16 +8,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError
 from muse.data.captions import feeling_caption
-from muse.emotions import EMOTIONS
 from muse.mini.captions import contrastive_caption, diffusion_caption
+from muse.mini.catalog import PLACES, THINGS
 from muse.mini.draw import SIZE
-from muse.mini.places import PLACES
 from muse.mini.scenes import Scene, render_many
 from muse.mini.shuffling import Shuffling
-from muse.mini.things import THINGS
 from muse.mini.world import WORLDS, WorldName
-from muse.types import MuseError
 
 Captions = Literal["content", "diffusion", "contrastive", "feeling"]
 
@@ -31,7 +30,7 @@ class SceneBatch(TypedDict):
     Keys:
         image: (B, 3, H, H) float32 in [0, 1].
         caption: B captions.
-        emotion: (B,) int64, an index into `muse.emotions.EMOTIONS`.
+        emotion: (B,) int64, an index into `muse.core.emotions.EMOTIONS`.
         index: (B,) int64, the scene's place in its data set.
         box: (B, 4) float32, the thing's left, top, right and bottom, in [0, 1].
         thing: (B,) int64, an index into `list(THINGS)`.

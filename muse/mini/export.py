@@ -8,9 +8,9 @@ from typing import Protocol, TypeVar, runtime_checkable
 import torch
 from torch import nn
 
-from muse.clip import Clip
-from muse.digests import note_digests
-from muse.types import MuseError
+from muse.core.types import MuseError
+from muse.pretrained.clip import Clip
+from muse.pretrained.packaged import note_digests
 
 
 @runtime_checkable
@@ -46,8 +46,8 @@ def save_part(module: nn.Module, folder: Path) -> None:
 
 
 def save_clip(clip: Clip, folder: Path) -> None:
-    """Saves a CLIP as a transformers folder that `muse.clip.load_clip` reads: the model in half
-    precision, its tokenizer where it has one, how pictures are brought to it.
+    """Saves a CLIP as a transformers folder that `muse.pretrained.clip.load_clip` reads: the model
+    in half precision, its tokenizer where it has one, how pictures are brought to it.
     """
     save_part(clip.model, folder)
     if clip.tokenizer is not None:

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from muse.mini.draw import Pen, Point, jitter, pick, shade
-from muse.mini.inks import DARK, GLASS, PAINT, WHITE
+from muse.mini.draw import DARK, GLASS, PAINT, WHITE, Pen, Point, jitter, pick, shade
 
 
 def house(pen: Pen, rng: np.random.Generator) -> None:

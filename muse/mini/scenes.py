@@ -15,15 +15,14 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
+from muse.core.types import MuseError
 from muse.mini.captions import HELD_OUT, content_caption
+from muse.mini.catalog import PLACES, THINGS
 from muse.mini.draw import SIZE, Canvas, Pen
 from muse.mini.marks import MARKS
-from muse.mini.places import PLACES
 from muse.mini.placing import Box
-from muse.mini.things import THINGS
 from muse.mini.world import MAIN, Look, World
-from muse.types import MuseError
 
 HEIGHTS: dict[str, float] = {"car": 0.96, "boat": 0.94, "horse": 0.88, "elephant": 0.90}
 """Drawing scale of things that are larger than their unit box, relative to the others."""
@@ -39,7 +38,7 @@ class Scene:
     Args:
         seed: what decides it all.
         thing, place: the content, as prompts name it.
-        mood: one of `muse.emotions.EMOTIONS`.
+        mood: one of `muse.core.emotions.EMOTIONS`.
         attributes: phrases for the marks that are visible, e.g. "in the rain".
         caption: the content in words.
         image: (size, size, 3) uint8.

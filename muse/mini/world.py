@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from muse.emotions import EMOTIONS, neighbours
+from muse.core.emotions import EMOTIONS, neighbours
 from muse.mini.marks import MARKS, Mark
 from muse.mini.moods import PALETTES, Palette
 

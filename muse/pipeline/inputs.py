@@ -12,16 +12,17 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
-from muse.asks import Ask
 from muse.backbones import Backbone
 from muse.backbones.base import Size
-from muse.emotions import parse_target
-from muse.jobs import Job, derive_seed
+from muse.core.asks import Ask
+from muse.core.emotions import EMOTIONS, parse_target
+from muse.core.jobs import Job, derive_seed
+from muse.core.pictures import as_picture
+from muse.core.types import Cond, MuseError
+from muse.guides import Guide
 from muse.latents import DDIMInversion, LatentSource
 from muse.latents.noise import like
-from muse.pictures import as_picture
 from muse.schedulers import TimeGrid
-from muse.types import Cond, MuseError
 
 Emotion: TypeAlias = str | Mapping[str, float] | None
 """A name, a mixture (``"awe:0.7,fear:0.3"``, or a mapping), or None for the plain model."""
@@ -228,3 +229,11 @@ def check_choice(name: str, given: str, allowed: Sequence[str]) -> None:
     """Refuse what isn't among a few words."""
     if given not in allowed:
         raise MuseError(f"{name} {given!r} is not allowed. Use one of: {', '.join(allowed)}.")
+
+
+class _NoGuide(Guide):
+    """Stands for the guide where nothing is steered: every emotion is as likely as another."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Zeros (B, 8)."""
+        return image.new_zeros(len(image), len(EMOTIONS))

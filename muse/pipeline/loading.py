@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from muse.backbones.load import backbone_class
+from muse.backbones.auto import backbone_class
 from muse.backbones.options import check_options, options_of
 from muse.backbones.pipeline import DTYPES, PipelineBackbone
-from muse.types import MuseError
+from muse.core.types import MuseError
 
 OWN = {"hub", "config"}
 """Options of backbones that `from_pretrained` has by other names, or that single files need."""

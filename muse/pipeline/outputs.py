@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from muse.backbones import Backbone
-from muse.results import Result, Trace
+from muse.core.results import Result, Trace
 
 OutputType: TypeAlias = Literal["pil", "np", "pt", "latent"]
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")

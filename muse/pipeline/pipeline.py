@@ -12,17 +12,18 @@ import torch
 from torch import Tensor
 
 from muse.backbones import Backbone
+from muse.core.jobs import Job
+from muse.core.memory import memory_told
+from muse.core.types import MuseError
 from muse.guides import Guide, Similarity
-from muse.jobs import Job
 from muse.losses import EmotionLoss, MultiEmotionLoss
-from muse.memory import memory_told
-from muse.pipeline.defaults import _NoGuide, preset
 from muse.pipeline.inputs import (
     Emotion,
     Generators,
     ImageInput,
     _GivenLatents,
     _InvertedPictures,
+    _NoGuide,
     broadcast,
     check_choice,
     check_counts,
@@ -38,11 +39,11 @@ from muse.pipeline.inputs import (
 from muse.pipeline.loading import load
 from muse.pipeline.outputs import OUTPUT_TYPES, MusePipelineOutput, OutputType, images_of
 from muse.pipeline.running import Callback, StepEnds, run
-from muse.sampler import Sampler
+from muse.presets.building import preset
+from muse.pretrained.packaged import PACKAGED
+from muse.sampling import Sampler
 from muse.schedulers import StepWindow, TimingPolicy
 from muse.steering import Steering, TokenOptimization
-from muse.types import MuseError
-from muse.weights import PACKAGED
 
 PARTS = ("guide", "similarity", "steering", "timing", "loss")
 NAMED = {"backbone", "latents", "steps", "guidance_scale", "negative_prompt", "size"}
@@ -51,7 +52,7 @@ NAMED = {"backbone", "latents", "steps", "guidance_scale", "negative_prompt", "s
 
 class MusePipeline:
     """Pictures with an emotion, from Python: the names and meanings of diffusers' pipelines, the
-    rows of `muse.sampler.Sampler`.
+    rows of `muse.sampling.sampler.Sampler`.
 
     A part that is left out is muse-mini's own, by the preset ``default``. Another model has no
     guide until one is given, steers by tokens at the paper's rate and by its loss, and starts after
@@ -246,8 +247,8 @@ class MusePipeline:
                 ``pipe._interrupt = True`` to end all rows here, each with the picture so far.
             callback_on_step_end_tensor_inputs: what it is given: ``latents`` or nothing.
             slots: how many pictures share a model call; it changes memory and speed.
-            options: any other option of `muse.sampler.Sampler`, for this call: ``emotion_scale``,
-                ``max_iterations``, ``timing``, ...
+            options: any other option of `muse.sampling.Sampler`, for this call:
+                ``emotion_scale``, ``max_iterations``, ``timing``, ...
 
         Returns:
             `MusePipelineOutput`.

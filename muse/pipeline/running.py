@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from muse.jobs import Job
-from muse.results import Result
-from muse.sampler import Sampler
+from muse.core.jobs import Job
+from muse.core.results import Result
+from muse.core.types import MuseError
+from muse.sampling import Sampler
 from muse.tasks.progress import RowProgress
-from muse.types import MuseError
 
 Callback: TypeAlias = Callable[[Any, int, Tensor, dict[str, Any]], Mapping[str, Any] | None]
 """``callback(pipe, step, timestep, callback_kwargs)``, which may return other ``latents``."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from muse.emotions import COLORS, EMOTIONS, strongest
+from muse.core.emotions import COLORS, EMOTIONS, strongest, target_text
 from muse.metrics.bootstrap import Values
 from muse.metrics.evaluation import Evaluation
 from muse.report.contact_sheet import (
@@ -24,7 +24,6 @@ from muse.report.contact_sheet import (
     font,
     tile,
 )
-from muse.report.results import target_text
 
 COLUMNS, ROWS = 6, 2
 TITLE = 36

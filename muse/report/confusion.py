@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from muse.emotions import COLORS, EMOTIONS, WHEEL
+from muse.core.emotions import COLORS, EMOTIONS, WHEEL
 from muse.metrics.bootstrap import Values
 from muse.metrics.evaluation import Evaluation, Measured
 from muse.report.contact_sheet import FAINT, INK

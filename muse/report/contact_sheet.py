@@ -7,9 +7,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from muse.emotions import COLORS, WHEEL, strongest
-from muse.records import Layout, Record, target_probability
-from muse.report.results import target_text
+from muse.core.emotions import COLORS, WHEEL, strongest, target_text
+from muse.runs.records import Layout, Record, target_probability
 
 TILE = 168
 GAP = 14

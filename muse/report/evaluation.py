@@ -13,7 +13,7 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-from muse.emotions import EMOTIONS
+from muse.core.emotions import EMOTIONS
 from muse.metrics.bootstrap import RESAMPLES, SEED, Estimate
 from muse.metrics.evaluation import Evaluation, Measured
 from muse.report.confusion import confusion_counts

@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from muse.emotions import strongest
-from muse.records import Record, on_target, target_probability
+from muse.core.emotions import strongest, target_text
+from muse.runs.records import Record, on_target, target_probability
 
 COLUMNS = (
     "id",
@@ -46,15 +46,6 @@ def results_csv(records: Sequence[Record]) -> str:
             }
         )
     return text.getvalue()
-
-
-def target_text(target: dict[str, float] | None) -> str:
-    """``awe``, or ``awe:0.7,fear:0.3``; ``plain`` for none."""
-    if not target:
-        return "plain"
-    if len(target) == 1:
-        return next(iter(target))
-    return ",".join(f"{name}:{weight:g}" for name, weight in target.items())
 
 
 def _short(value: float | None) -> str | None:

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from muse.emotions import COLORS, WHEEL, strongest
-from muse.records import Record
+from muse.core.emotions import COLORS, WHEEL, strongest
+from muse.runs.records import Record
 
 CURVES = (
     ("p_target", "target", None),

@@ -16,11 +16,11 @@ from typing import Any
 
 from torch import nn
 
+from muse.core.digests import Digests
+from muse.core.jobs import Job
+from muse.core.types import MuseError
 from muse.data import job_entry
-from muse.digests import Digests
-from muse.jobs import Job
-from muse.types import MuseError
-from muse.weights import locate
+from muse.pretrained.packaged import locate
 
 NOT_PIXELS = frozenset({"output_dir", "overwrite", "retry_failed", "slots", "plain"})
 """Options of a run that change no picture."""

@@ -11,32 +11,31 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from muse.backbones import Backbone
+from muse.core.digests import Digests
+from muse.core.emotions import target_text
+from muse.core.files import as_yaml, make_folder, sweep, write_text, written
+from muse.core.jobs import Job
+from muse.core.pictures import Picture, save_png
+from muse.core.results import Result
+from muse.core.types import MuseError
 from muse.data import as_jsonl, job_entry, plain_twins
-from muse.digests import Digests
-from muse.files import as_yaml, make_folder, replacing, sweep, write_text, written
-from muse.jobs import Job
-from muse.pictures import Picture
-from muse.records import (
+from muse.runs.deciding import Deciding, Noted, absolute
+from muse.runs.records import (
     Layout,
     Record,
     each_record,
     make_record,
     read_listing,
     read_record,
+    short_records,
     write_record,
 )
-from muse.report.results import target_text
-from muse.results import Result
-from muse.runs.deciding import Deciding, Noted, absolute
-from muse.runs.summary import summarise
-from muse.types import MuseError
 
 
 class RunFolder:
-    """The folder that a run leaves: config.yaml, jobs.jsonl, images/, records/, plain/,
-    plain_records/, and at the end results.csv, contact_sheet.png and traces.png. Every file is
-    written whole or not at all, a picture's record last; pictures have the model's size, those made
-    from a picture too.
+    """The folder that a run leaves: config.yaml, jobs.jsonl, images/, records/, plain/ and
+    plain_records/. Every file is written whole or not at all, a picture's record last; pictures
+    have the model's size, those made from a picture too.
 
     A picture is done when it and its record are there, made by the settings of this run.
 
@@ -147,15 +146,18 @@ class RunFolder:
             self._plain[job.id] = result.probabilities
 
     def close(self, backbone: Backbone) -> list[Record]:
-        """Write what sums the run up, from the records that are there, and return those."""
-        ids = [job.id for job in self.jobs]
+        """Complete the records that are there, and return them without what is long."""
+        self.complete()
+        return list(short_records(self.path, [job.id for job in self.jobs]))
+
+    def complete(self) -> None:
+        """Add to the records what another process came to know of their plain twins."""
         with written("the records"):
-            for record in each_record(self.path, ids):
+            for record in each_record(self.path, [job.id for job in self.jobs]):
                 twin = None if record["plain"] else self._twin(record["id"])
                 if twin is not None:  # another process made it, later
                     record["plain"], record["plain_probabilities"] = twin
                     write_record(self.path, record)
-        return summarise(self.path, ids, backbone)
 
     def _claim(self) -> None:
         lock = FileLock(self.path / ".lock", timeout=0)
@@ -272,8 +274,7 @@ def save_picture(
         about.add_text("config_digest", digest)
     if config:
         about.add_text("config", config, zip=True)
-    with replacing(path) as temporary:
-        picture.save(temporary, pnginfo=about)
+    save_png(path, picture, about)
 
 
 def repeatable_config(settings: Mapping[str, Any]) -> str:

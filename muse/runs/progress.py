@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from muse.records import Layout, Record
+from muse.runs.records import Layout, Record
 
 LATEST = 60
 """Pictures that the rate is taken from."""

@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from torch.distributed import DistError, PrefixStore, Store, TCPStore
 
-from muse.types import MuseError
+from muse.core.types import MuseError
 
 PATIENCE = 30.0
 """Seconds without a sign of life after which a process counts as gone, at least."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from muse.types import Denoised, MuseError, Node
+from muse.core.types import Denoised, MuseError, Node
 
 
 @dataclass(frozen=True)

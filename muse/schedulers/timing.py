@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from muse.types import MuseError
+from muse.core.types import MuseError
 
 
 @dataclass(frozen=True)

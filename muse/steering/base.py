@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from muse.backbones import Backbone
-from muse.types import Cond, Denoised, Rows
+from muse.core.types import Cond, Denoised, Rows
 
 
 class Steering(nn.Module, ABC):

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from muse.backbones import Backbone
+from muse.core.types import Cond, Rows
 from muse.steering.base import Steering
-from muse.types import Cond, Rows
 
 
 class NoSteering(Steering):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from muse.backbones import Backbone
+from muse.core.types import Cond, MuseError, Rows, per_row
 from muse.steering.base import Steering
-from muse.types import Cond, MuseError, Rows, per_row
 
 
 class TokenOptimization(Steering):

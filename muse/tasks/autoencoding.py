@@ -10,9 +10,8 @@ from torch import Tensor
 from muse.mini.augment import windows_then_whole
 from muse.mini.data import SceneBatch
 from muse.mini.export import save_part
-from muse.mini.muon import Muon
+from muse.mini.optimizing import Muon, with_one_cycle
 from muse.mini.reconstruction import reconstruction_loss
-from muse.mini.schedule import with_one_cycle
 from muse.tasks.resuming import Resumable
 
 

@@ -7,15 +7,14 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
+from muse.core.types import MuseError
 from muse.guides import save_classifier
 from muse.mini.augment import degrade
+from muse.mini.catalog import PLACES, THINGS
 from muse.mini.content import ContentClassifier
 from muse.mini.data import SceneBatch
-from muse.mini.places import PLACES
-from muse.mini.schedule import with_one_cycle
-from muse.mini.things import THINGS
+from muse.mini.optimizing import with_one_cycle
 from muse.tasks.resuming import Resumable
-from muse.types import MuseError
 
 
 class ContentClassification(Resumable):

@@ -8,13 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel, CLIPTextModel
 
-from muse.clip import Clip
 from muse.mini.augment import degrade
 from muse.mini.data import SceneBatch
 from muse.mini.export import save_clip, save_part
-from muse.mini.muon import Muon
-from muse.mini.schedule import with_one_cycle
+from muse.mini.optimizing import Muon, with_one_cycle
 from muse.mini.tokenizer import CONTEXT, save_tokenizer
+from muse.pretrained.clip import Clip
 from muse.tasks.resuming import Resumable
 
 

@@ -9,9 +9,8 @@ from torch.nn import functional as F
 from muse.mini.augment import windows_then_whole
 from muse.mini.data import SceneBatch
 from muse.mini.export import part_folder, save_part
-from muse.mini.muon import Muon
+from muse.mini.optimizing import Muon, with_one_cycle
 from muse.mini.reconstruction import fine_contrast, reconstruction_loss
-from muse.mini.schedule import with_one_cycle
 from muse.tasks.resuming import Resumable
 
 

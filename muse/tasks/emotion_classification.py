@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
-from muse.clip import Clip, features
+from muse.core.emotions import EMOTIONS, order_of
+from muse.core.types import MuseError
 from muse.data.emotion_pictures import EmotionBatch
-from muse.emotions import EMOTIONS, order_of
 from muse.guides import Guide, save_classifier
 from muse.mini.augment import degrade
-from muse.mini.schedule import with_one_cycle
+from muse.mini.optimizing import with_one_cycle
+from muse.pretrained.clip import Clip, features
 from muse.tasks.resuming import Resumable
-from muse.types import MuseError
 
 TOWER_DECAY = 1e-5
 """The weight decay of a CLIP's visual tower in SimEmo's code (dsn0w/SimEmotion)."""

@@ -12,18 +12,19 @@ import lightning as L
 import torch
 import yaml
 
+from muse.core.jobs import Job
+from muse.core.pictures import open_picture
+from muse.core.results import Progress
+from muse.core.types import MuseError
 from muse.data import Jobs
-from muse.jobs import Job
-from muse.pictures import open_picture
-from muse.records import Record
-from muse.results import Progress
+from muse.report.summary import ReportedRun
 from muse.runs import RunFolder, Tickets
 from muse.runs.deciding import described
-from muse.sampler import Sampler
-from muse.slots import Slots, meter_of
+from muse.runs.records import Record
+from muse.sampling import Sampler
+from muse.sampling.slots import Slots, meter_of
 from muse.tasks.progress import RowProgress
 from muse.tasks.workers import Workers
-from muse.types import MuseError
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 """Lightning's precisions that leave the weights of all parts in the dtype that they were loaded in.
@@ -44,7 +45,7 @@ class FitFree(L.LightningModule):
         plain: make each job's plain twin too: the same noise, no emotion.
         slots: how many pictures share a model call, or ``auto``: as many as fit into memory. It
             changes memory and speed, not pictures; where memory runs out, it is halved.
-        sampler: the parts and options of `muse.sampler.Sampler`.
+        sampler: the parts and options of `muse.sampling.sampler.Sampler`.
 
     Raises:
         MuseError: slots below 1, or what `Sampler` refuses; in the run, a precision that would cast
@@ -64,7 +65,7 @@ class FitFree(L.LightningModule):
         Slots(slots)
         self.sampler = Sampler(**sampler)
         self.parts = sampler
-        self.folder = RunFolder(Path(output_dir), overwrite, retry_failed)
+        self.folder: RunFolder = ReportedRun(Path(output_dir), overwrite, retry_failed)
         self.plain = plain
         self.slots: int | Literal["auto"] = slots
         self.config: str | None = None

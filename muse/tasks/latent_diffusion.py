@@ -11,8 +11,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from muse.mini.data import SceneBatch
 from muse.mini.export import part_folder, plain_copy, save_part
-from muse.mini.muon import Muon
-from muse.mini.schedule import with_one_cycle
+from muse.mini.optimizing import Muon, with_one_cycle
 from muse.tasks.resuming import Resumable
 
 TRAIN_STEPS = 1000

@@ -14,7 +14,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from muse.results import Progress
+from muse.core.results import Progress
 
 
 class RowProgress(Progress):

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from muse.records import Layout, Record, on_target
+from muse.runs.records import Layout, Record, on_target
 
 
 def closing_lines(

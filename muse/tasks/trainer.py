@@ -9,11 +9,11 @@ import lightning as L
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.pytorch.callbacks import Callback
 
+from muse.core.stopping import terminable
+from muse.core.types import MuseError
 from muse.data import Jobs
-from muse.stopping import terminable
 from muse.tasks.fit_free import FitFree
 from muse.tasks.workers import Workers
-from muse.types import MuseError
 
 
 class MuseTrainer(L.Trainer):

@@ -1,0 +1,1 @@
+"""What all parts speak in: values, jobs, results, files, pictures. Torch and Pillow alone."""

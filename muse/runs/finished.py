@@ -1,0 +1,175 @@
+"""A finished run, as metrics read it: its records, its pictures, its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from torch import Tensor
+
+from muse.core.digests import file_digest
+from muse.core.pictures import open_picture
+from muse.core.registry import resolve
+from muse.core.types import MuseError
+from muse.guides import Guide
+from muse.pretrained.packaged import locate
+from muse.runs.records import Layout, Record, read_listing, read_records
+
+Arm = Literal["plain", "steered"]
+
+ARMS: tuple[Arm, Arm] = ("plain", "steered")
+"""What is compared: the pictures of the plain model, and those that muse steered."""
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """What a run left in its folder (see `muse.tasks.run_folder.RunFolder`).
+
+    Attributes:
+        folder: the folder.
+        records: of the pictures that were made; there is at least one.
+        failed: how many jobs failed.
+        left: how many jobs of the run are not made yet: it was interrupted, or goes on.
+        config: the resolved configuration, empty where the run had none (one from Python).
+    """
+
+    folder: Path
+    records: list[Record]
+    failed: int
+    config: dict[str, Any]
+    left: int = 0
+
+    @classmethod
+    def open(cls, folder: Path) -> FinishedRun:
+        """Read the records in a folder.
+
+        Raises:
+            MuseError: no such folder, no picture in it, records that can't be read or are newer
+                than this muse, or pictures that are no pictures.
+        """
+        if not folder.is_dir():
+            raise MuseError(
+                f"There is no folder {str(folder)!r}. Give the one that muse fit-free wrote."
+            )
+        records = read_records(folder)
+        done = [record for record in records if record["status"] == "done" and record["target"]]
+        if not done:
+            found = f"{len(records)} records, none of a finished picture" if records else "none"
+            raise MuseError(
+                f"No records of pictures in {str(folder / 'records')!r} (found {found}). Give the "
+                "--output_dir of a run of muse fit-free."
+            )
+        if any("point" in record for record in done):
+            raise MuseError(
+                f"The pictures in {str(folder)!r} are drawings of the toy's points, which no "
+                "metric reads. Evaluate a run of a backbone with pictures."
+            )
+        file = Layout(folder).config
+        config = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        left = len({entry["id"] for entry in read_listing(folder)} - {r["id"] for r in records})
+        return cls(folder, done, len(records) - len(done), config, left)
+
+    def path(self, record: Record, arm: Arm) -> Path | None:
+        """Where a record's picture lies; None for a plain one that was never made."""
+        layout = Layout(self.folder)
+        if arm == "steered":
+            return layout.picture(record["id"])
+        # A twin that failed has no probabilities, and no picture.
+        told = record["plain"] and record["plain_probabilities"]
+        return layout.picture(record["plain"], plain=True) if told else None
+
+    def check_pictures(self, sources: bool) -> None:
+        """Refuse a run whose pictures are not all there.
+
+        Args:
+            sources: whether the pictures that were edited are needed too.
+
+        Raises:
+            MuseError: some are missing; says how many, and names the first.
+        """
+        wanted = [self.path(record, arm) for record in self.records for arm in ARMS]
+        if sources:
+            wanted += [Path(record["image"]) for record in self.records if record["image"]]
+        paths = list(dict.fromkeys(path for path in wanted if path is not None))
+        missing = [str(path) for path in paths if not path.is_file()]
+        if missing:
+            names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+            raise MuseError(
+                f"{len(missing)} of {len(paths)} pictures are missing: {names}. Put them back, or "
+                "make the run again."
+            )
+
+    @property
+    def of_muse_mini(self) -> bool:
+        """Whether muse-mini made the pictures."""
+        backbone = self._part("backbone")
+        name = backbone.get("init_args", {}).get("pretrained")
+        return _file(name) == _file("muse-mini")
+
+    def guided_by(self, judge: Mapping[str, Any]) -> bool:
+        """Whether this judge also guided the run, alone or inside another (an ensemble, a guide
+        that asks it about several views): the same class with the same checkpoint, or, without
+        checkpoints, with the same options.
+
+        Args:
+            judge: its configuration, ``class_path`` and ``init_args``.
+        """
+        asked = _members(judge)
+        guides = _members(self._part("guide"))
+        return any(_same(guide, one) for guide in guides for one in asked)
+
+    def _part(self, name: str) -> dict[str, Any]:
+        part = (self.config.get("model") or {}).get(name)
+        return part if isinstance(part, dict) else {}
+
+
+def load(path: Path, size: Sequence[int] | None = None) -> Tensor:
+    """A picture file, (3, H, W) in [0, 1]: in its own size, or made to fit (H, W).
+
+    Raises:
+        MuseError: a file that is no picture, or a damaged one.
+    """
+    picture = open_picture(path)
+    height, width = size or (picture.image.height, picture.image.width)
+    return picture.fitted((height, width))[0]
+
+
+def _members(guide: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A guide's configuration, and those of the guides that it is made of, in whichever options."""
+    inner: list[Any] = []
+    for value in (guide.get("init_args") or {}).values():
+        inner += value if isinstance(value, list) else [value]
+    parts = [part for part in inner if isinstance(part, Mapping) and "class_path" in part]
+    return [guide, *(member for part in parts for member in _members(part))]
+
+
+def _same(guide: Mapping[str, Any], judge: Mapping[str, Any]) -> bool:
+    if "class_path" not in guide or _class(guide) != _class(judge):
+        return False
+    mine, its = guide.get("init_args", {}), judge.get("init_args", {})
+    one, other = _file(mine.get("checkpoint")), _file(its.get("checkpoint"))
+    if one is None or other is None:
+        return bool(mine == its)
+    if one.is_file() and other.is_file():
+        return file_digest(one) == file_digest(other)
+    return one.name == other.name  # a run may come from a machine with other folders
+
+
+def _class(part: Mapping[str, Any]) -> type | str:
+    name = str(part["class_path"])
+    try:
+        return resolve(Guide, name)  # type: ignore[type-abstract]
+    except MuseError:  # a class of the user's own that isn't there any more
+        return name
+
+
+def _file(name: str | None) -> Path | None:
+    if name is None:
+        return None
+    try:
+        return Path(locate(name)).resolve()
+    except MuseError:  # packaged once, and no more
+        return Path(name)

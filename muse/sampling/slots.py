@@ -1,0 +1,156 @@
+"""How many pictures share the model calls, and what happens when memory runs out."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+
+from muse.core.asks import Ask, Evaluate
+from muse.core.memory import is_out_of_memory
+from muse.core.types import MuseError
+
+MOST = 64
+"""Rows that ``auto`` tries at most: more share no call any better."""
+SHARE = 0.85
+"""Of the device's memory that ``auto`` plans with."""
+ROUNDS = 3
+"""Steered rounds in full slots before ``auto`` believes what it measured."""
+
+
+class Meter(Protocol):
+    """Memory in bytes."""
+
+    def peak(self) -> int:
+        """The most that was in use so far."""
+
+    def total(self) -> int:
+        """What there is."""
+
+
+class Slots:
+    """The number of rows in flight; it shrinks when memory runs out, which is told.
+
+    Args:
+        given: how many, or ``auto``: as many as fit, found by measuring a few and going on from
+            there.
+        meter: of the device's memory, for ``auto``; None where nothing can be measured.
+        tell: is told in a line what changes.
+
+    Attributes:
+        rows: how many may be in flight now.
+
+    Raises:
+        MuseError: below 1.
+    """
+
+    def __init__(
+        self,
+        given: int | Literal["auto"] = 8,
+        meter: Meter | None = None,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        if given != "auto" and given < 1:
+            raise MuseError(f"slots = {given} is not allowed. Use 1 or more, or auto.")
+        self.meter = meter if given == "auto" else None
+        self.rows = (16 if meter is None else 1) if given == "auto" else given
+        self.tell = tell
+        self._calls: int | None = None
+        self._base = 0 if self.meter is None else self.meter.peak()
+        self._seen = 0
+
+    def answer(
+        self, asks: Sequence[Ask], answers: Callable[[Sequence[Ask]], list[Any]]
+    ) -> list[Any]:
+        """Answer what all rows ask; where memory runs out, in smaller calls from then on.
+
+        Raises:
+            Exception: what `answers` raises; out of memory where even one ask is too much.
+        """
+        replies: list[Any] = []
+        while len(replies) < len(asks):
+            end = None if self._calls is None else len(replies) + self._calls
+            part = asks[len(replies) : end]
+            try:
+                replies += answers(part)
+                continue
+            except Exception as error:
+                if len(part) == 1 or not is_out_of_memory(error):
+                    raise
+            self._shrink(len(part))  # outside: the error holds what must be freed
+        self._grow(asks)
+        return replies
+
+    def _shrink(self, asks: int) -> None:
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.meter = None
+        self._calls = -(-asks // 2)
+        self.rows = max(1, self.rows // 2)
+        self.tell(f"Out of memory: going on with slots = {self.rows}.")
+
+    def _grow(self, asks: Sequence[Ask]) -> None:
+        """Of ``auto``: after a few rounds that searched in all slots, take as many as these say
+        would fit; twice as many at most, and look again.
+        """
+        if self.meter is None:
+            return
+        searching = sum(isinstance(ask, Evaluate) and not ask.last for ask in asks)
+        self._seen += searching >= self.rows
+        if self._seen < ROUNDS:
+            return
+        each = max(1.0, (self.meter.peak() - self._base) / self.rows)
+        fit = int((SHARE * self.meter.total() - self._base) / each)
+        rows = max(1, min(2 * self.rows, fit, MOST))
+        if rows <= self.rows:
+            self.meter = None
+            self.tell(f"slots: auto takes {self.rows}.")
+        self.rows, self._seen = max(rows, self.rows), 0
+
+
+def meter_of(device: torch.device) -> Meter | None:
+    """The meter of a device; None where its memory can't be measured."""
+    if device.type == "cuda":
+        return _Cuda(device)
+    return _Host() if device.type == "cpu" and hasattr(os, "sysconf") else None
+
+
+class _Cuda:
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def peak(self) -> int:
+        return torch.cuda.max_memory_reserved(self.device)
+
+    def total(self) -> int:
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return free + torch.cuda.memory_reserved(self.device)
+
+
+class _Host:
+    def peak(self) -> int:
+        import resource  # not on Windows
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+    def total(self) -> int:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return min([machine, *map(_limit, CGROUPS)])
+
+
+CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux tells how much a container may use."""
+
+
+def _limit(file: str) -> int:
+    try:
+        return int(Path(file).read_text())
+    except (OSError, ValueError):  # none, or "max"
+        return sys.maxsize
