@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Trains muse-mini at 128 px, part by part; a part that stopped goes on from its last checkpoint.
 #
-#   benchmarks/train_mini.sh PART ...      autoencoder decoder clip diffusion (all, where none is named)
+#   benchmarks/train_mini.sh PART ...      all, in their order, where none is named: autoencoder
+#       decoder clip diffusion, and what reads pictures: simemo emogen timm judge content simemo_fi
 #
 # What is learned lies in runs/mini128, as a diffusers folder; checkpoints and curves beside it.
 # SHARE=0.01 takes that share of the steps (a trial); PRECISION=bf16-mixed where that is fast; COUNT=...
@@ -10,14 +11,18 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(autoencoder decoder clip diffusion)
+[ ${#parts[@]} -gt 0 ] || parts=(autoencoder decoder clip diffusion simemo emogen timm judge content simemo_fi)
 out=runs/mini128
-mkdir -p "$out"
+mkdir -p "$out/guides"
 for part in "${parts[@]}"; do
     config=configs/mini128/$part.yaml
+    words=(--trainer.default_root_dir "$out/$part")
     steps=$(sed -n 's/^ *max_steps: //p' "$config")
-    words=(--trainer.default_root_dir "$out/$part" --trainer.max_steps
-        "$(python3 -c "print(max(2, round(${SHARE:-1} * $steps)))")")
+    if [ -n "$steps" ]; then
+        words+=(--trainer.max_steps "$(python3 -c "print(max(2, round(${SHARE:-1} * $steps)))")")
+    elif [ -n "${SHARE:-}" ]; then
+        words+=(--trainer.max_epochs 1)  # the heads count epochs
+    fi
     [ -z "${PRECISION:-}" ] || words+=(--trainer.precision "$PRECISION")
     [ -z "${COUNT:-}" ] || words+=(--data.count "$COUNT")
     last=$(find "$out/$part" -name 'last*.ckpt' -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -1 | cut -d' ' -f2-)

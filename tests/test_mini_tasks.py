@@ -10,6 +10,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline
 from transformers import CLIPModel, CLIPTokenizer
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
+from muse.cli import main
 from muse.core.emotions import EMOTIONS
 from muse.core.types import MuseError
 from muse.guides import ConvNet, EmoGen, SimEmo
@@ -27,6 +28,7 @@ from muse.tasks.decoder_tuning import DecoderTuning
 from muse.tasks.emotion_classification import EmotionClassification
 from muse.tasks.latent_diffusion import LatentDiffusion
 
+ROOT = Path(__file__).parents[1]
 SHIPPED = Path(__file__).parents[1] / "muse" / "mini" / "pipeline"
 
 
@@ -312,3 +314,11 @@ def test_shipped_guides_and_judge_read_moods():
     with torch.no_grad():
         right = {n: (g.read(image).argmax(-1) == truth).float().mean() for n, g in guides.items()}
     assert min(right.values()) > 0.7, right
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "configs" / "mini128").glob("*.yaml")))
+def test_recipes_at_128_pixels_parse(file, capsys):
+    assert main(["fit", "--config", str(file), "--print_config"]) == 0
+    said = capsys.readouterr().out
+    assert "world: varied" in said
+    assert "runs/mini128" in said

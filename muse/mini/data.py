@@ -108,8 +108,8 @@ class SceneData(L.LightningDataModule):
             say the mood or its signs) or "feeling" (SimEmo's sentence for the emotion).
         batch_size: scenes in a batch.
         render_workers: processes that render; 0 renders in this one.
-        world: "main", "varied" (more layouts and positions), or "fi-like" for the same contents
-            with other moods, marks and colours.
+        world: "main", or "fi-like" for the same contents with other moods, marks and colours;
+            "varied" and "varied-fi" with more layouts and positions.
         all_pairs: whether scenes also combine the `HELD_OUT` things and places: for a classifier
             that shall judge them, never for what makes pictures.
         size: side of the pictures, in pixels.

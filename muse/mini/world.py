@@ -6,7 +6,7 @@ a neighbour's marks appear too, so that similar emotions are really confusable.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from muse.core.emotions import EMOTIONS, neighbours
 from muse.mini.marks import MARKS, Mark
 from muse.mini.moods import PALETTES, Palette
 
-WorldName = Literal["main", "fi-like", "varied"]
+WorldName = Literal["main", "fi-like", "varied", "varied-fi"]
 Range = tuple[float, float]
 
 
@@ -86,8 +86,22 @@ FI_LIKE = World(
 )
 """Other colours, fewer marks and freer moods, as FI differs from EmoSet: for cross-data judges."""
 
-VARIED = replace(MAIN, layouts=12, mirrored=True, scale=(0.56, 0.68), across=(0.42, 0.58))
+_MORE: dict[str, Any] = {
+    "layouts": 12,
+    "mirrored": True,
+    "scale": (0.56, 0.68),
+    "across": (0.42, 0.58),
+}
+VARIED = replace(MAIN, **_MORE)
 """The main world with more layouts and positions than a model of 64 pixels can afford."""
 
-WORLDS: dict[WorldName, World] = {"main": MAIN, "fi-like": FI_LIKE, "varied": VARIED}
+VARIED_FI = replace(FI_LIKE, **_MORE)
+"""The same of the other colours and freer moods."""
+
+WORLDS: dict[WorldName, World] = {
+    "main": MAIN,
+    "fi-like": FI_LIKE,
+    "varied": VARIED,
+    "varied-fi": VARIED_FI,
+}
 """Every world by its name."""
