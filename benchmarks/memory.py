@@ -36,7 +36,7 @@ from muse.backbones import (
 )
 from muse.commands.lightning import quiet
 from muse.core.asks import Evaluate, Observe
-from muse.core.types import Cond, Denoised, Goal
+from muse.core.types import Cond, Denoised, Goal, Guidance
 from muse.losses import MultiEmotionLoss
 from muse.sampling.answers import Answers
 from muse.steering import TokenOptimization
@@ -164,9 +164,8 @@ def embed(model: str, backbone: PipelineBackbone) -> Cond:
 def needs(model: str, backbone: PipelineBackbone, reader: Any, batch: int) -> Needs:
     """Run an inner iteration of `batch` pictures, and decode as many."""
     scale = backbone.default_guidance_scale
-    answers = Answers(
-        backbone, reader, TokenOptimization(), MultiEmotionLoss(), None, scale, guided_x0=True
-    )
+    answers = Answers(backbone, reader, TokenOptimization(), MultiEmotionLoss(), None)
+    answers.eval().requires_grad_(False)
     answers._evaluations = lambda *_: []  # type: ignore[method-assign]  # reads values
     size, counter, cond = backbone.size, Counter(), embed(model, backbone)
     texts = sum(p.numel() * p.element_size() for p in backbone.text_encoders.parameters())
@@ -179,7 +178,7 @@ def needs(model: str, backbone: PipelineBackbone, reader: Any, batch: int) -> Ne
     goal = Goal(torch.empty(1, 8, device="meta"), torch.empty(1, 8, device="meta"))
     state = answers.steering.init(x, cond, torch.Generator())
     plain = Denoised(x, x) if scale != 1 else None
-    ask = Evaluate(x, node, cond, plain, state, goal, "a", step=10)
+    ask = Evaluate(x, node, cond, plain, state, goal, "a", 10, guidance=Guidance(scale))
     with mock.patch("torch.nn.functional.scaled_dot_product_attention", attend), counter:
         answers.evaluate([ask] * batch)
         iteration, operations = counter.peak, counter.operations

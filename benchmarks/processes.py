@@ -17,6 +17,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from muse.runs import tickets
+
 ROOT = Path(__file__).parent.parent
 TOY = str(ROOT / "configs" / "toy.yaml")
 PROMPTS = ("a walk in the park", "a day at the fair", "an evening in the cemetery")
@@ -39,11 +41,13 @@ def write_jobs(file: Path, count: int) -> Path:
     return file
 
 
-def _main(line: Sequence[str], environment: Mapping[str, str], log: str, slower: float) -> None:
+def _main(
+    line: Sequence[str], environment: Mapping[str, str], log: str, slower: float, patience: float
+) -> None:
     from muse.cli import main
-    from muse.runs import tickets
 
     tickets.START = timedelta(seconds=15)  # all are here at once; who isn't was killed
+    tickets.PATIENCE = patience
     if slower > 1.0:
         _slow_down(slower)
     os.environ.update(environment)
@@ -74,16 +78,23 @@ def start(
     log: Path,
     environment: Mapping[str, str] | None = None,
     slower: float = 1.0,
+    patience: float = tickets.PATIENCE,
 ) -> BaseProcess:
-    """Start `muse` with these words in a process of its own."""
-    given = (list(line), dict(environment or {}), str(log), slower)
+    """Start `muse` with these words in a process of its own, which takes another for dead after so
+    many seconds of silence.
+    """
+    given = (list(line), dict(environment or {}), str(log), slower, patience)
     process = forked.Process(target=_main, args=given)
     process.start()
     return process
 
 
 def start_group(
-    line: Sequence[str], log: Path, processes: int, slower: float = 1.0
+    line: Sequence[str],
+    log: Path,
+    processes: int,
+    slower: float = 1.0,
+    patience: float = tickets.PATIENCE,
 ) -> list[BaseProcess]:
     """Start several that share a run, as a launcher would; the last one slower than the others."""
     with socket.socket() as free:
@@ -95,7 +106,7 @@ def start_group(
         at = {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": str(processes)}
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         factor = slower if rank == processes - 1 else 1.0
-        group.append(start(line, log, {**at, **address}, factor))
+        group.append(start(line, log, {**at, **address}, factor, patience))
     return group
 
 

@@ -51,14 +51,14 @@ GROUPS: dict[str, dict[str, str]] = {
         f"{n}, latest_start 0.6": f"{TIMING}latest_start=0.6 {TIMING}look_ahead={n}"
         for n in ("0", "4")
     },
-    "content": {c: f"{LOSS}content={c}" for c in ("0", "1", "3")},
+    "content": {c: f"{LOSS}content_weight={c}" for c in ("0", "1", "3")},
     "content_floor": {s: f"{LOSS}content_floor={s}" for s in ("null", "64", "80")},
     "lambdas": {
-        "0": f"{LOSS}inherent=0 {LOSS}similar=0",
-        "x 100": f"{LOSS}inherent=0.05 {LOSS}similar=0.15",
+        "0": f"{LOSS}inherent_weight=0 {LOSS}similar_weight=0",
+        "x 100": f"{LOSS}inherent_weight=0.05 {LOSS}similar_weight=0.15",
     },
     "similar_rule": {"same_polarity, lambdas x 100": f"{LOSS}similar_rule=same_polarity "
-                     f"{LOSS}inherent=0.05 {LOSS}similar=0.15"},
+                     f"{LOSS}inherent_weight=0.05 {LOSS}similar_weight=0.15"},
     "guide": {"SimEmo alone": GUIDE},
 }  # fmt: skip
 """Variants by the option that they change, as words for muse fit-free."""

@@ -36,6 +36,8 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--pictures", type=int, default=60)
     parser.add_argument("--wait", type=float, default=1.0, help="seconds at most before a kill")
+    parser.add_argument("--patience", type=float, default=3.0, help="before one counts as dead")
+    parser.add_argument("--steps", type=int, default=50, help="sampling steps of a picture")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     rng = random.Random(given.seed)
@@ -43,13 +45,18 @@ def main() -> int:
         place = Path(temporary)
         jobs = write_jobs(place / "jobs.csv", given.pictures)
         whole, folder, log = place / "whole", place / "killed", place / "log"
-        start(words(whole, jobs), log).join()
+        steps = ("--model.steps", str(given.steps))
+        start(words(whole, jobs, *steps), log).join()
         print(f"uninterrupted: {len(pictures(whole))} pictures", flush=True)
         faults: list[str] = []
         for number in range(given.kills):
             count = rng.choice((1, 2, 3)) if number and given.processes > 1 else given.processes
-            line = words(folder, jobs)
-            group = start_group(line, log, count) if given.processes > 1 else [start(line, log)]
+            line = words(folder, jobs, *steps)
+            several = given.processes > 1
+            patient = given.patience
+            group = (
+                start_group(line, log, count, patience=patient) if several else [start(line, log)]
+            )
             alive = kill_at_random(group, folder, rng, given.wait)
             told = "killed" if alive else "had ended"
             codes = [process.exitcode for process in group]
@@ -58,7 +65,7 @@ def main() -> int:
             if not left and number + 1 < given.kills:
                 faults += ended(whole, folder, start(line, log))
                 shutil.rmtree(folder)
-        faults += ended(whole, folder, start(words(folder, jobs), log))
+        faults += ended(whole, folder, start(words(folder, jobs, *steps), log))
         print("\n".join(faults) or "every picture and record once, none torn, nothing left behind")
         if faults:
             print(log.read_text()[-4000:])

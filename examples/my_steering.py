@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from muse.backbones import Backbone
-from muse.core.types import Cond, MuseError, Rows, per_row
-from muse.steering import Steering
+from muse.core.types import Cond, MuseError, Tensors, per_row
+from muse.steering import Optimization
 
 
-class LatentOffset(Steering):
+class LatentOffset(Optimization):
     """Move the latent by an offset before the model sees it, and leave the text alone.
 
     In each sampling step the offset is searched anew, from 0, by steps of one length against the
@@ -35,24 +35,26 @@ class LatentOffset(Steering):
             raise MuseError(f"rate = {rate:g} is not allowed. Use a number above 0.")
         self.rate = rate
 
-    def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Rows:
+    def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Tensors:
         """No offset yet, (1, ...) as the latent."""
         return {"offset": torch.zeros_like(x)}
 
-    def variables(self, state: Rows) -> tuple[str, ...]:
+    def variables(self, state: Tensors) -> tuple[str, ...]:
         """The offset."""
         return ("offset",)
 
-    def inject(self, backbone: Backbone, x: Tensor, cond: Cond, state: Rows) -> tuple[Tensor, Cond]:
+    def inject(
+        self, backbone: Backbone, x: Tensor, cond: Cond, state: Tensors
+    ) -> tuple[Tensor, Cond]:
         """The latent moved, and the condition as it is."""
         return x + state["offset"], cond
 
-    def step(self, state: Rows, gradient: Rows, i: Tensor, k: Tensor) -> Rows:
+    def step(self, state: Tensors, gradient: Tensors, i: Tensor, k: Tensor) -> Tensors:
         """One step of length `rate` downhill, for each row by its own gradient."""
         slope = gradient["offset"]
         size = slope.flatten(1).square().mean(1).sqrt().clamp(min=1e-12)
         return {"offset": state["offset"] - self.rate * slope / per_row(size, slope)}
 
-    def carry(self, state: Rows) -> Rows:
+    def carry(self, state: Tensors) -> Tensors:
         """No offset: the next latent comes from where this one was moved to."""
         return {"offset": torch.zeros_like(state["offset"])}

@@ -81,10 +81,18 @@ def _guarded(command: Callable[[list[str]], int], words: list[str], debug: bool)
         if told is not None:
             return _complain("\n".join([" ".join(told.split()), *notes(error)]), USAGE, debug)
         traceback.print_exc()
-        print(
-            "muse: this is a bug of muse. Please report it, with the lines above.", file=sys.stderr
-        )
+        print(f"muse: {_whose(error)}", file=sys.stderr)
         return BUG
+
+
+def _whose(error: BaseException) -> str:
+    """Whom a bug belongs to: muse, or a file of the user's own that was the last to act."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    ours, others = os.path.dirname(__file__), ("site-packages", os.path.dirname(os.__file__))
+    acting = [f for f in files if f.startswith(ours) or not any(part in f for part in others)]
+    if acting and os.path.isabs(acting[-1]) and not acting[-1].startswith(ours):
+        return f"the error is in {acting[-1]}. See the lines above."
+    return "this is a bug of muse. Please report it, with the lines above."
 
 
 def _complain(message: str, code: int, debug: bool) -> int:

@@ -54,7 +54,7 @@ TIMINGS = {
     "Never": lambda: schedulers.Never(),
     "StepWindow": lambda: schedulers.StepWindow(0.3, 0.7),
 }
-LOSSES = {"MultiEmotionLoss": lambda: losses.MultiEmotionLoss(content=0.1)}
+LOSSES = {"MultiEmotionLoss": lambda: losses.MultiEmotionLoss(content_weight=0.1)}
 STEERINGS = {
     "NoSteering": lambda: steering.NoSteering(),
     "TokenOptimization": lambda: steering.TokenOptimization(lr=0.2),

@@ -28,6 +28,7 @@ from muse.losses import MultiEmotionLoss
 from muse.sampling import Sampler
 from muse.schedulers import Never
 from muse.steering import NoSteering
+from tests.watching import Latents
 
 STEPS = 5
 PROMPTS = ["a dog", "two cats in a park", "sea", "a very long walk by night"]
@@ -87,23 +88,18 @@ class Pair:
         self, case: Case, slots: int | None = None, latents: LatentSource | None = None
     ) -> Made:
         """By muse's sampler, `slots` pictures in flight (None for all)."""
-        last: dict[str, Tensor] = {}
-
-        def keep(job: Job, step: int, x: Tensor) -> Tensor:
-            last[job.id] = x
-            return x
-
+        kept = Latents()
         sampler = Sampler(
             self.backbone, ConvNet(width=8), NoSteering(), Never(), MultiEmotionLoss(),
             latents or GaussianNoise(), steps=STEPS, guidance_scale=case.scale,
             negative_prompt=case.negative, size=case.size,
         )  # fmt: skip
-        results = list(sampler.sample(case.jobs, slots or case.prompts, step_end=keep))
+        results = list(sampler.sample(case.jobs, slots or case.prompts, [kept]))
         assert [result.failure for result in results] == [None] * case.prompts
         images: dict[str, Any] = {result.job.id: result.image for result in results}
         ids = [job.id for job in case.jobs]
         pictures = torch.cat([images[i] for i in ids]).clamp(0, 1)
-        return Made(torch.cat([last[i] for i in ids]), pictures)
+        return Made(torch.cat([kept.of[i][-1] for i in ids]), pictures)
 
     def theirs(self, case: Case, **options: Any) -> Made:
         """By diffusers' pipeline; `options` are more for it."""

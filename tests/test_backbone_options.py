@@ -31,6 +31,7 @@ from muse.schedulers import StepWindow
 from muse.steering import TokenOptimization
 from tests import tiny
 from tests.test_weights import POINTER
+from tests.watching import Latents
 
 SIZE = (16, 24)
 
@@ -115,19 +116,14 @@ def test_gradients_pass_and_the_final_picture_is_decoded_in_full(
     found = slope(backbone)
     assert found.isfinite().all()
     assert (found.abs().amax(-1) > 0).all()
-    last = {}
-
-    def keep(job: Job, step: int, x: Tensor) -> Tensor:
-        last[job.id] = x
-        return x
-
+    kept = Latents()
     made = Sampler(
         backbone, ConvNet(width=8), TokenOptimization(lr=0.05), StepWindow(0.6),
         MultiEmotionLoss(), GaussianNoise(), steps=3, max_iterations=1, size=SIZE,
     )  # fmt: skip
-    [result] = made.sample([Job("a", "a dog", {"awe": 1.0}, 0)], step_end=keep)
+    [result] = made.sample([Job("a", "a dog", {"awe": 1.0}, 0)], watchers=[kept])
     assert result.image is not None
-    assert torch.equal(result.image, backbone.decode(last["a"]))
+    assert torch.equal(result.image, backbone.decode(kept.of["a"][-1]))
 
 
 def test_previews_that_do_not_fit_are_refused(sd: str, tmp_path: Path) -> None:

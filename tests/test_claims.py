@@ -21,8 +21,9 @@ JOBS = jobs(16)
     [(False, 3.0, 2), (False, 7.5, 2), (True, 3.0, 2), (True, 7.5, 2), (False, 7.5, 6)],
 )
 def test_steering_reaches_the_target_and_keeps_the_place(flow, scale, dimension):
-    made = make(sampler(flow, dimension, guidance_scale=scale), JOBS)
-    plain = make(sampler(flow, dimension, guidance_scale=scale, timing=Never()), JOBS)
+    some = jobs(6)
+    made = make(sampler(flow, dimension, guidance_scale=scale), some)
+    plain = make(sampler(flow, dimension, guidance_scale=scale, timing=Never()), some)
     on_target, kept = shares(made)
     print("steered", (on_target, kept))
     print("plain", shares(plain))
@@ -41,7 +42,8 @@ def test_when_steering_starts_matters(flow):
         "late": StepWindow(0.6),
         "never": Never(),
     }
-    found = {name: shares(make(sampler(flow, timing=t), JOBS)) for name, t in policies.items()}
+    some = jobs(6)
+    found = {name: shares(make(sampler(flow, timing=t), some)) for name, t in policies.items()}
     print("target, place", found)
     assert found["always"][1] <= 60
     assert found["threshold"][1] >= 95
@@ -66,8 +68,9 @@ def readings(results):
 
 def test_the_negative_terms_do_what_they_say():
     """At 100 times the paper's weights, paired over 256 rows: read in the final points, flow,
-    guidance 3. (At the paper's own weights: +0.0008, 2.0 standard errors, in the target's
-    probability; -0.23, 5.0 errors, and -0.05, 4.7 errors, in log p; other settings differ.)
+    guidance 3. (At the paper's own weights: +0.0008, 2.0 standard errors,
+    in the target's probability; -0.23, 5.0 errors, and -0.05, 4.7 errors, in log p; other settings
+    differ.)
     """
     found = {}
     for weight in (0, 100):

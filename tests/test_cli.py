@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import json
 import os
@@ -259,7 +260,7 @@ def test_mistakes_are_told_in_one_line(
         ("jobs.csv", "prompt,emotion\na park,awe\na park\n", "jobs.csv, line 3: not 2 values"),
         ("jobs.csv", "prompt,emotion\na park,joy\n", "jobs.csv, line 2: Unknown emotion 'joy'"),
         ("jobs.csv", "prompt,emotion\n,awe\n", "jobs.csv, line 2: the prompt is empty"),
-        ("jobs.csv", "prompt,emotion,size\na park,awe,3\n", "unknown column 'size'"),
+        ("jobs.csv", "prompt,emotion,width\na park,awe,3\n", "unknown column 'width'"),
         ("jobs.csv", "prompt,emotion,seed\na park,awe,x\n", "seed 'x' is not a whole number"),
         ("jobs.csv", "prompt,emotion,seed\na park,awe,-1\n", "seed -1 is out of range"),
         ("jobs.csv", "id,prompt,emotion\na,a park,awe\na,a park,fear\n", "stands in line 2"),
@@ -447,13 +448,58 @@ def test_a_file_beside_the_user_stands_for_no_module_of_pythons(tmp_path: Path) 
     (tmp_path / "statistics.py").write_text("raise RuntimeError('not of Python')")
     (tmp_path / "my_timing.py").write_text("from muse.schedulers import Always as Mine\n")
     code = (
-        "import sys; from muse.cli import main; "
-        "assert main(['components', 'latents']) == 0; "
+        "from muse.cli import COMMANDS, main; "
+        "COMMANDS['wave'] = (lambda words: 0, ''); "
+        "assert main(['wave']) == 0; "
         "import my_timing, statistics; print(my_timing.Mine.__name__, statistics.mean([1, 3]))"
     )
     safe = [sys.executable, "-P", "-c", code]  # as the command `muse` starts
     done = subprocess.run(safe, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("Always 2\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["--model.scheduler", "examples.my_solver.Adams"],
+            "Option --model.scheduler: examples.my_solver.Adams: module 'examples.my_solver' has "
+            "no attribute 'Adams'.",
+        ),
+        (
+            ["--model.scheduler", "DDIM", "--model.scheduler.etta", "1"],
+            "Option --model.scheduler: muse.schedulers.DDIM: Option 'etta' is not accepted.",
+        ),
+        (
+            ["--model.watchers", "examples.my_watcher.Gif"],
+            "Option --model.watchers takes a list. Write '[examples.my_watcher.Gif]'.",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_part_is_told_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(["fit-free", "--config", "configs/toy.yaml", *words]) == 2
+    assert one_line(capsys) == f"muse: error: {told}"
+
+
+def test_a_bug_is_told_as_that_of_the_file_that_acted_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "my_part.py"
+    mine.write_text("import json\ndef act(words):\n    return json.loads('{')\n")
+    spec = importlib.util.spec_from_file_location("my_part", mine)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    monkeypatch.setitem(COMMANDS, "components", (module.act, ""))
+    assert main(["components"]) == 70
+    assert capsys.readouterr().err.endswith(f"muse: the error is in {mine}. See the lines above.\n")
+    monkeypatch.undo()
+    monkeypatch.setattr("muse.commands.components.Console", None)  # muse calls what is none
+    assert main(["components"]) == 70
+    assert "muse: this is a bug of muse." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["fly"], ["fit-free", "--config", "nowhere.yaml"], ["fit-free"]])

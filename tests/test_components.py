@@ -132,6 +132,8 @@ def test_losses_treat_rows_apart(name, seed):
     assert all(torch.equal(found.terms[key][order], moved.terms[key]) for key in found.terms)
 
 
+OPTIMIZATIONS = sorted(set(components.STEERINGS) - {"NoSteering"})
+
 # --- steering ----------------------------------------------------------------------------------
 
 
@@ -147,7 +149,10 @@ def asks(name, count=3, **options):
         [unconditional] = made.answers.predict([Predict(x, node, null)])
         goal = Goal(distribution(job.target).double(), torch.zeros(1, 8).double(), None)
         state = made.answers.steering.init(x, cond, job.tokens())
-        ask = Evaluate(x, node, cond, unconditional, state, goal, job.prompt, number, 0)
+        ask = Evaluate(
+            x, node, cond, unconditional, state, goal, job.prompt, number, 0,
+            guidance=made.setup.guidance,
+        )  # fmt: skip
         asked.append(ask)
     return made, asked
 
@@ -156,7 +161,7 @@ def copied(rows):
     return {name: value.clone() for name, value in rows.items()}
 
 
-@pytest.mark.parametrize("name", components.STEERINGS)
+@pytest.mark.parametrize("name", OPTIMIZATIONS)
 def test_nothing_passed_in_is_changed(name):
     made, asked = asks(name)
     before = [(ask.x.clone(), copied(ask.cond), copied(ask.state)) for ask in asked]
@@ -177,7 +182,7 @@ def test_nothing_passed_in_is_changed(name):
         assert moved == reply.steppable == bool(made.answers.steering.variables(state))
 
 
-@pytest.mark.parametrize("name", components.STEERINGS)
+@pytest.mark.parametrize("name", OPTIMIZATIONS)
 def test_a_step_of_many_rows_is_the_step_of_each(name):
     made, asked = asks(name, 5)
     steering = made.answers.steering
@@ -202,7 +207,7 @@ def test_a_step_of_many_rows_is_the_step_of_each(name):
         state = new
 
 
-@pytest.mark.parametrize("name", sorted(set(components.STEERINGS) - {"NoSteering"}))
+@pytest.mark.parametrize("name", OPTIMIZATIONS)
 @pytest.mark.parametrize("flow", [False, True])
 def test_one_small_step_lowers_the_loss(name, flow):
     made, asked = asks(name, 8, backbone=GaussianMixture(2, flow))

@@ -19,35 +19,26 @@ STEPS = 10
 
 
 class _Counted(GaussianMixture):
-    """The toy with a weight of its own, noting every call: (rows, tokens, with gradient or not)."""
+    """The toy with a weight of its own, noting every call: (rows, tokens, with gradient or not),
+    and, once for each way back through it, `ways_back`.
+    """
 
     def __init__(self, flow=False):
         super().__init__(2, flow)
         self.weight = nn.Parameter(torch.ones((), dtype=torch.float64))
-        self.calls = []
+        self.calls, self.ways_back = [], 0
+        self.frozen = set()
 
     def denoise(self, x, node, cond):
         self.calls.append((len(x), cond["tokens"].shape[1], torch.is_grad_enabled()))
+        self.frozen.add((self.weight.requires_grad, self.training))
         seen = super().denoise(x, node, cond)
+        if seen.x0.requires_grad:
+            seen.x0.register_hook(self._gone_back)
         return Denoised(self.weight * seen.x0, self.weight * seen.eps)
 
-
-@pytest.fixture
-def backwards(monkeypatch):
-    """Counts calls of autograd, whichever way they are made."""
-    calls = []
-    original = torch.autograd.grad
-
-    def grad(outputs, inputs, *args, **kwargs):
-        calls.append(len(inputs))
-        return original(outputs, inputs, *args, **kwargs)
-
-    def backward(*args, **kwargs):
-        raise AssertionError("backward() would reach every leaf")
-
-    monkeypatch.setattr(torch.autograd, "grad", grad)
-    monkeypatch.setattr(torch.autograd, "backward", backward)
-    return calls
+    def _gone_back(self, gradient):
+        self.ways_back += 1
 
 
 def counted(timing, count=1, slots=1, **options):
@@ -87,10 +78,10 @@ def stepped(*results):
     return sum(k < 5 for result in results for k in result.trace.inner["iteration"])
 
 
-def test_a_plain_row_costs_two_rows_a_step_and_no_gradient(backwards):
+def test_a_plain_row_costs_two_rows_a_step_and_no_gradient():
     backbone, _, _ = counted(Never())
     assert backbone.calls == [(2, 8, False)] * STEPS, "both branches share one call"
-    assert not backwards
+    assert not backbone.ways_back
 
 
 def test_no_guidance_no_unconditional_branch():
@@ -99,7 +90,7 @@ def test_no_guidance_no_unconditional_branch():
 
 
 @pytest.mark.parametrize("start", [1, 4])
-def test_a_steered_step_costs_its_evaluations_and_one_unconditional_row(backwards, start):
+def test_a_steered_step_costs_its_evaluations_and_one_unconditional_row(start):
     """The accepted prediction is the step's own, so nothing is predicted again."""
     backbone, [result], _ = counted(StepWindow(start / STEPS))
     iterations = result.trace.iterations
@@ -110,29 +101,29 @@ def test_a_steered_step_costs_its_evaluations_and_one_unconditional_row(backward
     assert plain(backbone) == STEPS + start
 
 
-def test_one_backward_per_iteration_by_the_tokens_alone(backwards):
+def test_one_backward_per_iteration_by_the_tokens_alone():
     backbone, [result], _ = counted(StepWindow(0.2), tolerance=float("-inf"))
     assert result.trace.iterations == [0, 0] + [5] * (STEPS - 2)
-    assert backwards == [1] * stepped(result) == [1] * 5 * (STEPS - 2)
+    assert backbone.ways_back == stepped(result) == 5 * (STEPS - 2)
     with_gradient = [call for call in backbone.calls if call[2]]
-    assert with_gradient == [(1, 12, True)] * len(backwards)
+    assert with_gradient == [(1, 12, True)] * backbone.ways_back
 
 
-def test_the_threshold_costs_one_plain_row_where_it_latches(backwards):
+def test_the_threshold_costs_one_plain_row_where_it_latches():
     backbone, [result], _ = counted(ClipThreshold(60.0))
     start = result.trace.start_step
     assert 0 < start < STEPS - 1
     assert len(result.trace.similarity) == start + 1
     assert steered(backbone) == evaluations(result)
     assert plain(backbone) == STEPS + start + 1
-    assert len(backwards) == stepped(result)
+    assert backbone.ways_back == stepped(result)
 
 
-def test_no_gradient_before_the_latch(backwards):
+def test_no_gradient_before_the_latch():
     backbone, [result], _ = counted(ClipThreshold(100.0))
     assert result.trace.start_step is None
     assert result.trace.iterations == [0] * STEPS
-    assert not backwards
+    assert not backbone.ways_back
     assert not any(gradient for _, _, gradient in backbone.calls)
 
 
@@ -142,28 +133,24 @@ def test_steering_from_the_first_step_reads_the_plain_model_once():
     assert steered(backbone) == evaluations(result) == sum(result.trace.iterations) + STEPS
 
 
-def test_at_most_two_model_calls_a_round(backwards):
+def test_at_most_two_model_calls_a_round():
     backbone, results, rounds = counted(ClipThreshold(60.0), count=32, slots=7)
     assert max(rounds) == 2
     assert len(results) == 32
     shared = {tokens for count, tokens, _ in backbone.calls if count > 1}
     assert shared == {8, 12}, "rows share both calls"
     assert steered(backbone) == evaluations(*results)
-    assert len(backwards) == sum(gradient for _, _, gradient in backbone.calls)
-    assert len(backwards) < stepped(*results)
+    assert backbone.ways_back == sum(gradient for _, _, gradient in backbone.calls)
+    assert backbone.ways_back < stepped(*results)
 
 
 def test_no_gradient_ever_reaches_a_weight():
     backbone, results, _ = counted(Always(), count=4, slots=4)
     assert sum(sum(result.trace.iterations) for result in results) > 0
     assert list(backbone.parameters())
-    for parameter in backbone.parameters():
-        assert not parameter.requires_grad
-        assert parameter.grad is None
-    for buffer in backbone.buffers():
-        assert not buffer.requires_grad
-        assert buffer.grad is None
-    assert not backbone.training
+    assert backbone.frozen == {(False, False)}
+    for value in (*backbone.parameters(), *backbone.buffers()):
+        assert value.grad is None
 
 
 @pytest.fixture
@@ -233,10 +220,10 @@ def test_a_run_encodes_every_prompt_once(asked, tmp_path, precision):
     assert sorted(asked) == ONCE
 
 
-def test_forty_prompts_are_encoded_once_each(asked, tmp_path, monkeypatch):
+def test_many_prompts_are_encoded_once_each(asked, tmp_path, monkeypatch):
     """Where all are kept, and where they go through in portions, which changes no picture."""
     config = str(Path(__file__).parent.parent / "configs" / "toy.yaml")
-    prompts = [f"park {i}" for i in range(40)]
+    prompts = [f"park {i}" for i in range(16)]
     jobs = [
         {"id": f"{prompt}-{emotion}".replace(" ", ""), "prompt": prompt, "emotion": emotion}
         for emotion in ("awe", "fear")
@@ -245,13 +232,13 @@ def test_forty_prompts_are_encoded_once_each(asked, tmp_path, monkeypatch):
     (tmp_path / "jobs.jsonl").write_text("\n".join(map(json.dumps, jobs)))
     words = ["--model.steps=2", f"--data.jobs={tmp_path / 'jobs.jsonl'}"]
     found = []
-    for name, kept in (("whole", muse.sampling.prompts.KEPT), ("portions", 10 * TOKENS)):
+    for name, kept in (("whole", muse.sampling.prompts.KEPT), ("portions", 6 * TOKENS)):
         monkeypatch.setattr(muse.sampling.prompts, "KEPT", kept)
         asked.clear()
         run = tmp_path / name
         assert main(["fit-free", "--config", config, *words, "--output_dir", str(run)]) == 0
         assert sorted(asked) == sorted([("", True), *((prompt, False) for prompt in prompts)])
         records = [json.loads(path.read_text()) for path in sorted(run.glob("records/*.json"))]
-        assert len(records) == 80
+        assert len(records) == 32
         found.append([(r["id"], r["plain"], r["probabilities"], r["trace"]) for r in records])
     assert found[0] == found[1]

@@ -26,18 +26,18 @@ def prediction(seed):
 def test_the_formula():
     made = sampler(guidance_scale=3.0, emotion_scale=5.0)
     u, c, s = map(prediction, range(3))
-    found = made.answers.guided(s, u, c)
+    found = made.setup.guidance.mixed(s, u, c)
     for name in ("x0", "eps"):
         null, text, both = (getattr(seen, name) for seen in (u, c, s))
         expected = null + 3 * (text - null) + 5 * (both - text)
         torch.testing.assert_close(getattr(found, name), expected, atol=1e-14, rtol=0)
-    assert torch.equal(made.answers.seen(s, u, c), found.x0)
+    assert torch.equal(made.setup.guidance.seen(s, u, c), found.x0)
 
 
 def test_one_scale_is_the_case_of_two_equal_ones():
     """The paper's guidance, to rounding."""
     u, c, s = map(prediction, range(3))
-    two = sampler(guidance_scale=4.0, emotion_scale=4.0).answers.guided(s, u, c)
+    two = sampler(guidance_scale=4.0, emotion_scale=4.0).setup.guidance.mixed(s, u, c)
     torch.testing.assert_close(two.x0, mix(s, u, 4.0).x0, atol=1e-13, rtol=0)
 
 

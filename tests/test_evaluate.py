@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 from muse.cli import main
 from muse.commands import evaluate as command
 from muse.core.emotions import EMOTIONS, WHEEL
+from muse.core.types import MuseError
 from muse.metrics import FinishedRun, Made, Metric
 from muse.metrics import evaluate as measure
+from muse.report.evaluation import as_csv, markdown
 from muse.runs.records import write_record
 from tests.test_report import record
 
@@ -327,9 +330,45 @@ def test_a_run_without_plain_twins(run: Path) -> None:
     assert set(metric["overall"]) == {"steered"}
     assert "plain" not in metric["confusion"]
     text = (run / "evaluation" / "evaluation.md").read_text()
-    assert "| guide * | - | 93.8%" in text
+    assert "| guide * | 93.8%" in text
     assert "plain picture counts" not in text
     assert (run / "evaluation" / "evaluation.csv").read_text().count("\n") == 17
+
+
+class Redness(Metric):
+    """How different the pictures' reds are: a number of the set."""
+
+    name = "redness"
+    relative = True
+
+    def describe(self, pictures: Sequence[Made]) -> torch.Tensor:
+        return torch.stack([picture.image[0].mean() for picture in pictures])[:, None]
+
+    def sum_up(self, described: torch.Tensor) -> float:
+        return float(described.std())
+
+
+def test_any_number_of_arms_and_numbers_of_whole_sets(run: Path, tmp_path: Path) -> None:
+    """A third set of pictures for the same jobs, from a folder of somebody else's."""
+    for file in (run / "images").iterdir():
+        paint(tmp_path / "theirs" / file.name, "awe")
+    found = FinishedRun.open(run)
+    arms = {**found.arms, "theirs": lambda record: tmp_path / "theirs" / f"{record['id']}.png"}
+    evaluation = measure(found, [Redness()], arms=arms)
+    [measured] = evaluation.measured
+    every = evaluation.parts()["overall"]["all"]
+    told = evaluation.summary(measured, every)
+    assert set(told) == {"plain", "steered", "theirs", "steered / plain", "theirs / plain"}
+    assert told["theirs"].mean == 0
+    assert told["steered"].mean > 0
+    assert told["steered"].low < told["steered"].mean <= told["steered"].high
+    text = markdown(evaluation, {})
+    assert "| metric | plain | steered | theirs | steered / plain | theirs / plain |" in text
+    assert "Numbers of whole sets have 200 samples." in text
+    assert "redness" not in as_csv(evaluation), "no picture has one of its own"
+    (tmp_path / "theirs" / "dog-awe.png").unlink()
+    with pytest.raises(MuseError, match=r"1 of \d+ pictures are missing: .*dog-awe"):
+        measure(found, [Redness()], arms=arms)
 
 
 def test_more_pictures_than_fit_at_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from muse.core.memory import OUT_OF_MEMORY
+
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 PUBLISHED = {
     "sd15": {"unet": 859_520_964, "vae": 83_653_863, "text_encoder": 123_060_480},
@@ -119,3 +121,11 @@ def test_the_table_is_what_the_script_prints(
     assert head in docs
     assert len(rows) == 1
     assert set(rows) <= set(docs)
+    # The remedy where memory runs out, and the preset's head, name what the script works out.
+    cells = dict(
+        zip(*([c.strip() for c in line.split("|")] for line in (head, rows[0])), strict=True)
+    )
+    needed = f"{float(cells['text encoders']) + float(cells['inner iteration']):.1f}"
+    assert f"sd15.yaml with slots: 1 takes {needed} GiB" in OUT_OF_MEMORY
+    preset = (FOLDER.parent / "configs/sd15.yaml").read_text().partition("model:")[0]
+    assert f", {needed} with 1 (slots)" in preset

@@ -37,7 +37,7 @@ class _Poisoned(PlaceSimilarity):
 
 
 def build(similarity=None, **options):
-    options = {"steps": 20, "loss": MultiEmotionLoss(content=0.05), **options}
+    options = {"steps": 20, "loss": MultiEmotionLoss(content_weight=0.05), **options}
     return sampler(similarity=similarity or PlaceSimilarity(), **options)
 
 

@@ -1,12 +1,16 @@
 """The house: folders are concepts, and imports go one way."""
 
 import ast
+import importlib
 import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from muse.core.homes import HOMES
+from muse.core.types import Rows, Tensors
 
 PACKAGE = Path(__file__).parent.parent / "muse"
 MODULES = {
@@ -67,9 +71,24 @@ def test_no_circle_between_files():
 
 def test_the_graph_sees_what_there_is():
     assert len(FILES) > 100
-    assert "core" in FOLDERS["sampling"] and "backbones" in FOLDERS["latents"]
+    assert "core" in FOLDERS["sampling"]
+    assert "backbones" in FOLDERS["latents"]
     assert "muse.commands.lightning" in FILES["muse.cli"]  # imported in a function
     assert circle({"a": {"b"}, "b": {"a"}}) in (["a", "b", "a"], ["b", "a", "b"])
+
+
+@pytest.mark.parametrize("name", sorted(HOMES))
+def test_programs_find_modules_by_the_names_that_they_had(name):
+    """The very same modules, which know their own names."""
+    old, new = importlib.import_module(name), importlib.import_module(HOMES[name])
+    assert old is new
+    assert new.__name__ == HOMES[name]
+    assert new.__spec__ is not None
+    assert new.__spec__.name == HOMES[name]
+
+
+def test_a_name_from_before_is_read():
+    assert Rows == Tensors
 
 
 def test_the_package_itself_holds_the_doors_alone():

@@ -115,7 +115,7 @@ def test_the_gradient_of_eq_13(values, weights, inherent, rule, first, second):
 
 
 def test_content_is_a_hinge_on_the_similarity():
-    loss = MultiEmotionLoss(content=2.0)
+    loss = MultiEmotionLoss(content_weight=2.0)
     assert loss.needs_similarity
     assert not MultiEmotionLoss().needs_similarity
     logits = LOGITS.expand(3, 8)
@@ -136,7 +136,7 @@ def test_content_floor_replaces_the_similarity_at_the_start():
     one = goal({"awe": 1.0})
     wanted = Goal(one.target.expand(2, 8), one.inherent.expand(2, 8), torch.tensor([10.0, 10.0]))
     now = torch.tensor([60.0, 90.0]).double()
-    found = MultiEmotionLoss(content=1.0, content_floor=80)(
+    found = MultiEmotionLoss(content_weight=1.0, content_floor=80)(
         Reading(LOGITS.expand(2, 8), now), wanted
     )
     assert found.terms["content"].tolist() == pytest.approx([0.2, 0])
@@ -163,5 +163,13 @@ def test_rows_are_never_reduced():
 @pytest.mark.parametrize("name", ["inherent", "similar", "content"])
 @pytest.mark.parametrize("weight", [-0.1, float("nan")])
 def test_negative_weights_are_refused(name, weight):
-    with pytest.raises(MuseError, match=f"{name} = .* is not allowed"):
-        MultiEmotionLoss(**{name: weight})
+    with pytest.raises(MuseError, match=f"{name}_weight = .* is not allowed"):
+        MultiEmotionLoss(**{f"{name}_weight": weight})
+
+
+@pytest.mark.parametrize("name", ["inherent", "similar", "content"])
+def test_weights_are_read_by_the_names_that_they_had(name):
+    with pytest.warns(FutureWarning, match=f"{name} is called {name}_weight now"):
+        loss = MultiEmotionLoss(**{name: 0.25})
+    assert getattr(loss, f"{name}_weight") == 0.25
+    assert loss.needs_similarity == (name == "content")

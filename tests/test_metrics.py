@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import BatchEncoding
 
+from examples.my_metric import Variance
 from muse.cli import main
 from muse.core.emotions import EMOTIONS
 from muse.core.registry import available, summary
@@ -329,6 +330,65 @@ def test_intervals_are_seeded():
     values = {"steered": np.random.default_rng(1).normal(size=20)}
     prompts = [str(i % 7) for i in range(20)]
     assert estimates(values, prompts, False) == estimates(values, prompts, False)
+
+
+def test_numbers_of_whole_sets_have_intervals_too():
+    """The variance of a set, not the mean of anything; paired over the same draws."""
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    prompts = [str(i % 20) for i in range(60)]
+    values = {"plain": rows, "steered": 2 * rows}
+
+    def variance(described: torch.Tensor) -> float:
+        return float(described.var(0).mean())
+
+    found = estimates(values, prompts, True, variance)
+    assert found["plain"].mean == pytest.approx(rows.var(0, ddof=1).mean())
+    assert found["plain"].low < found["plain"].mean < found["plain"].high
+    assert (found["ratio"].low, found["ratio"].mean, found["ratio"].high) == pytest.approx(
+        (4.0, 4.0, 4.0)
+    )
+    rows[3] = NAN
+    assert estimates(values, prompts, False, variance)["plain"].count == 59
+
+
+def test_ratios_of_many_arms_are_to_one_of_them():
+    values = {"a": np.ones(4), "b": 2 * np.ones(4), "c": 3 * np.ones(4)}
+    found = estimates(values, list("wxyz"), True, base="b")
+    assert set(found) == {"a", "b", "c", "a / b", "c / b"}
+    assert found["c / b"].mean == 1.5
+    assert set(estimates(values, list("wxyz"), True, base="none")) == {"a", "b", "c"}
+
+
+def test_the_variance_within_emotions_by_hand(monkeypatch):
+    monkeypatch.setattr("examples.my_metric.as_clip", lambda clip: _Colours())
+    metric = Variance("")
+    pictures = [
+        made(torch.tensor([1.0, 0, 0]).view(3, 1, 1)),
+        made(torch.tensor([0, 1.0, 0]).view(3, 1, 1)),
+        made(torch.tensor([0, 0, 5.0]).view(3, 1, 1), target={"fear": 1.0}),
+    ]
+    described = metric.describe(pictures)
+    assert described.shape == (3, 4)
+    assert metric.of_sets
+    assert not PSNR().of_sets
+    # The two of awe lie at distance sqrt(2) in a plane; fear's one has no variance.
+    assert metric.sum_up(described) == pytest.approx((0.5 + 0.5 + 0) / 3)
+    assert math.isnan(metric.sum_up(described[2:]))
+
+
+class _Colours(torch.nn.Module):
+    """Reads a picture's mean colour."""
+
+    def image(self, image):
+        return image.mean((2, 3))
+
+
+def test_a_metric_that_writes_nothing_is_told():
+    class _Empty(Metric):
+        pass
+
+    with pytest.raises(NotImplementedError, match="_Empty writes neither measure nor describe"):
+        _Empty().describe([])
 
 
 def test_the_recipe_parses(monkeypatch, capsys):

@@ -357,8 +357,8 @@ def test_guidance_left_out_is_the_backbones_own_for_the_sampler_too() -> None:
         default_guidance_scale = 1.0
 
     for backbone, scale in ((GaussianMixture(), 7.5), (Distilled(), 1.0)):
-        assert sampler(backbone=backbone).answers.guidance_scale == scale
-    assert sampler(backbone=Distilled(), guidance_scale=3.0).answers.guidance_scale == 3
+        assert sampler(backbone=backbone).setup.guidance.scale == scale
+    assert sampler(backbone=Distilled(), guidance_scale=3.0).setup.guidance.scale == 3
 
 
 def test_pictures_come_in_many_forms(mini: MusePipeline) -> None:

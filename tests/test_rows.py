@@ -21,7 +21,7 @@ assert len(JOBS) == 32
 
 
 def build(flow):
-    return sampler(flow, steps=12, max_iterations=3, loss=MultiEmotionLoss(content=0.05))
+    return sampler(flow, steps=12, max_iterations=3, loss=MultiEmotionLoss(content_weight=0.05))
 
 
 @pytest.fixture(scope="module")

@@ -142,7 +142,7 @@ def test_jobs_may_be_added(finished: Path, run: Path, made: list[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--model.loss.similar=0.5"], "loss.init_args.similar was 0.0015, is 0.5."),
+        (["--model.loss.similar_weight=0.5"], "loss.init_args.similar_weight was 0.0015, is 0.5."),
         (["--trainer.precision=bf16-mixed"], "precision was '32-true', is 'bf16-mixed'."),
         (["--data.seed=3"], "of job 'a-park-awe' seed was "),
         (
@@ -162,6 +162,53 @@ def test_a_changed_setting_is_refused_and_named(
     assert made == []
     assert (pictures(run), records(run)) == before
     assert strays(run) == []
+
+
+def test_jobs_keep_their_own_settings(
+    tmp_path: Path, made: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the file, in the run's folder, in its digests; their twins have them too."""
+    jobs, run, copy = tmp_path / "jobs.csv", tmp_path / "run", tmp_path / "copy"
+    jobs.write_text(
+        "id,prompt,emotion,seed,steps,guidance_scale,negative_prompt\n"
+        "a,a park,awe,1,5,3.0,a forest\nb,a park,awe,1,,,\n"
+    )
+    words = ["--data.jobs", str(jobs), "--model.slots=1"]
+    assert fit_free(run, *words) == 0
+    assert len(made) == 4
+    first = records(run)
+    assert len(first["records/a.json"]["iterations"]) == 5
+    assert len(first["records/b.json"]["iterations"]) == 12
+    made.clear()
+    assert fit_free(run, *words) == 0
+    assert made == []
+    again_ = ["fit-free", "--config", str(run / "config.yaml"), "--output_dir", str(copy)]
+    assert main(again_) == 0
+    assert pictures(copy) == pictures(run)
+    for wrong, told in (("steps,x", "steps 'x' is not a whole number"), ("size,5", "size '5'")):
+        name, value = wrong.split(",")
+        jobs.write_text(f"prompt,emotion,{name}\na park,awe,{value}\n")
+        capsys.readouterr()
+        assert fit_free(tmp_path / "other", "--data.jobs", str(jobs)) == 2
+        assert told in one_line(capsys)
+
+
+def test_where_no_picture_is_lost_a_setting_may_change(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start that came to nothing holds no run."""
+
+    def nothing(self: Sampler, *_: Any) -> Iterator[Result]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(Sampler, "sample", nothing)
+    assert again(tmp_path, "--model.steps=11", "--data.seed=3") == 130
+    monkeypatch.undo()
+    assert (tmp_path / "settings.json").is_file()
+    assert again(tmp_path) == 0
+    assert pictures(tmp_path) == pictures(finished)
+    assert records(tmp_path) == records(finished)
 
 
 def test_a_run_of_an_older_muse_is_refused(
@@ -455,13 +502,14 @@ def test_every_process_is_handed_the_config() -> None:
 
 def test_killed_runs_lose_and_tear_nothing(tmp_path: Path) -> None:
     rng = random.Random(0)
-    jobs = processes.write_jobs(tmp_path / "jobs.csv", 8)
+    jobs = processes.write_jobs(tmp_path / "jobs.csv", 5)
     whole, killed, log = tmp_path / "whole", tmp_path / "killed", tmp_path / "log"
-    processes.start(processes.words(whole, jobs), log).join()
+    few = ("--model.steps", "12")
+    processes.start(processes.words(whole, jobs, *few), log).join()
     for _ in range(10):
-        process = processes.start(processes.words(killed, jobs), log)
-        processes.kill_at_random([process], killed, rng, wait=1.0)
-    last = processes.start(processes.words(killed, jobs), log)
+        process = processes.start(processes.words(killed, jobs, *few), log)
+        processes.kill_at_random([process], killed, rng, wait=0.4)
+    last = processes.start(processes.words(killed, jobs, *few), log)
     last.join()
     assert last.exitcode == 0, log.read_text()
     assert pictures(killed) == pictures(whole)
@@ -473,8 +521,9 @@ def test_two_processes_make_the_same_set_as_one(tmp_path: Path) -> None:
     jobs = tmp_path / "jobs.csv"  # four seeds of one prompt have four plain pictures
     jobs.write_text("id,prompt,emotion,seed\n" + "".join(f"{n},a park,awe,{n}\n" for n in range(4)))
     one, two, log = tmp_path / "one", tmp_path / "two", tmp_path / "log"
-    processes.start(processes.words(one, jobs), log).join()
-    group = processes.start_group(processes.words(two, jobs), log, 2)
+    few = ("--model.steps", "12")
+    processes.start(processes.words(one, jobs, *few), log).join()
+    group = processes.start_group(processes.words(two, jobs, *few), log, 2)
     for process in group:
         process.join()
     assert [process.exitcode for process in group] == [0, 0], log.read_text()

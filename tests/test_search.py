@@ -12,7 +12,11 @@ from muse.core.types import Denoised, Goal, MuseError, Node
 from muse.sampling.search import Search
 
 ONE = torch.ones(1, 1)
-GOAL = Goal(distribution({"awe": 1.0}), distribution({"fear": 1.0}))
+GOAL = Goal(
+    distribution({"awe": 1.0}),
+    distribution({"fear": 1.0}),
+    similar=distribution({"contentment": 0.5, "excitement": 0.5}),
+)
 ASK = Evaluate(
     ONE, Node(ONE, ONE, ONE), {"tokens": ONE}, None, {"number": torch.zeros(1)}, GOAL, "", 7, 0
 )

@@ -461,9 +461,10 @@ def test_the_paper_is_as_published(capsys: pytest.CaptureFixture[str]) -> None:
         assert model[name] == default[name]
     assert model["guide"]["class_path"].endswith("SimEmo")
     assert model["steering"]["init_args"]["decay_over"] == "step"
-    assert model["loss"]["init_args"] == {
-        "inherent": 0.0005, "similar": 0.0015, "similar_rule": "ring", "content": 0.0,
-        "content_floor": None,
+    older = dict.fromkeys(("inherent", "similar", "content"))  # the weights' names before
+    assert model["loss"]["init_args"] == older | {
+        "inherent_weight": 0.0005, "similar_weight": 0.0015, "similar_rule": "ring",
+        "content_weight": 0.0, "content_floor": None,
     }  # fmt: skip
     assert model["steering"]["init_args"]["lr"] == 0.01
     assert model["timing"]["init_args"]["latest_start"] is None

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muse.backbones import GaussianMixture
 from muse.core.types import MuseError
-from muse.steering import NoSteering, TokenOptimization
+from muse.steering import TokenOptimization
 from tests.toy import SIZE
 
 SEEDS = st.integers(0, 2**31 - 1)
@@ -125,8 +125,6 @@ def test_tokens_stand_behind_the_prompt_and_nothing_is_padded():
     assert cond["tokens"].shape == (1, 8, 13)
     assert torch.equal(extended["tokens"][:, :8], cond["tokens"])
     assert torch.equal(extended["tokens"][:, 8:], state["tokens"])
-    plain = NoSteering()
-    assert plain.inject(backbone, x, cond, plain.init(x, cond, torch.Generator())) == (x, cond)
 
 
 @pytest.mark.parametrize(

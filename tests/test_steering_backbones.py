@@ -19,9 +19,11 @@ from muse.guides import ConvNet
 from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
 from muse.sampling import Sampler
+from muse.sampling.sampler import frozen
 from muse.schedulers import StepWindow
 from muse.steering import TokenOptimization
 from tests.tiny import FAMILIES
+from tests.watching import Latents
 
 SIZE = (16, 16)
 STEPS = 4
@@ -47,15 +49,10 @@ def made(request: pytest.FixtureRequest, tiny_folder: Callable[[str], Path]) -> 
 
 def run(made: Sampler, job: Job) -> tuple[list[Tensor], Result]:
     """The latent after every step, and the result."""
-    latents = []
-
-    def keep(job: Job, step: int, x: Tensor) -> Tensor:
-        latents.append(x)
-        return x
-
-    [result] = made.sample([job], step_end=keep)
+    kept = Latents()
+    [result] = made.sample([job], watchers=[kept])
     assert result.failure is None
-    return latents, result
+    return kept.of[job.id], result
 
 
 def leaves(value: Tensor) -> set[int]:
@@ -94,9 +91,10 @@ def two_rows(made: Sampler) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Te
 
 def test_the_gradient_reaches_s_and_only_s(made: Sampler) -> None:
     tokens, evaluate = two_rows(made)
-    _, told = evaluate(tokens)
-    assert leaves(told) == {id(tokens)}
-    [slope] = torch.autograd.grad(told.sum(), tokens)
+    with frozen(made):  # as while it samples
+        _, told = evaluate(tokens)
+        assert leaves(told) == {id(tokens)}
+        [slope] = torch.autograd.grad(told.sum(), tokens)
     assert slope.isfinite().all()
     assert (slope.abs().amax(-1) > 0).all(), "every token of every row"
     assert all(p.grad is None for p in made.parameters())

@@ -56,7 +56,7 @@ def test_no_more_tickets_come_from_a_store_that_is_gone() -> None:
     mine = Tickets(Broken(), rank=1, processes=2)  # type: ignore[arg-type]
     assert list(mine) == []
     assert mine.lost
-    mine.alive()
+    mine.answered()
     assert mine.finish() == []
     assert not Tickets(Broken(), 1, 2).wait_until_open()  # type: ignore[arg-type]
 
@@ -95,7 +95,7 @@ def test_process_0_waits_for_those_that_live_and_names_those_that_don_t(
         look = next(looks)
         if look < 40:  # at work far longer than anybody's patience
             slow._told = -1e9
-            slow.alive()
+            slow.answered()
         elif look == 40:
             slow.finish()
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from muse.core.types import Cond, Denoised, Node
-from muse.schedulers import TimeGrid
+from muse.core.types import Cond, Denoised, MuseError, Node
+from muse.schedulers import DDIM, Solver, TimeGrid
 
 Size: TypeAlias = tuple[int, int]
 """Height and width of a picture in pixels."""
@@ -21,7 +21,7 @@ class Backbone(nn.Module, ABC):
     """A frozen text-to-image model, whatever it predicts and however it is conditioned.
 
     Latents are float32 (the exact toy's float64) at this interface; an adapter casts to its
-    model's own dtype inside. One size a run.
+    model's own dtype inside.
     """
 
     reads_pictures: bool = True
@@ -56,9 +56,36 @@ class Backbone(nn.Module, ABC):
         condition, without guidance; differentiable in `x` and `cond`.
         """
 
+    def denoise_with(
+        self, x: Tensor, node: Node, cond: Cond, take: Sequence[str], give: Mapping[str, Tensor]
+    ) -> tuple[Denoised, dict[str, Tensor]]:
+        """As `denoise`, with features of the model handed out, or put in place of its own
+        (attention and activations of another picture, as Plug-and-Play does).
+
+        Args:
+            x, node, cond: as for `denoise`.
+            take: names of the features to hand out.
+            give: what takes the place of the model's own, by name, row axis first.
+
+        Returns:
+            the prediction, and the features taken, row axis first.
+
+        Raises:
+            MuseError: a model that names no features, or none of that name.
+        """
+        raise MuseError(f"{type(self).__name__} names no features. Use a backbone of diffusers.")
+
     @abstractmethod
     def time_grid(self, steps: int, size: Size) -> TimeGrid:
         """The nodes of a run, from the pipeline's own scheduler config."""
+
+    def solver(self) -> Solver:
+        """The model's own scheduler, as ours; by default `DDIM`.
+
+        Raises:
+            MuseError: it is none of ours.
+        """
+        return DDIM()
 
     @abstractmethod
     def latent_shape(self, size: Size) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -14,11 +14,31 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from muse.backbones.base import Backbone, Size
+from muse.backbones.features import module_outputs
 from muse.backbones.loading import load_pipeline, load_tiny
 from muse.backbones.options import hub_options
-from muse.core.types import Cond, MuseError
+from muse.core.types import Cond, Denoised, MuseError, Node
+from muse.schedulers import DDIM, DPMSolver2M, Solver
 
 DtypeName: TypeAlias = Literal["float32", "bfloat16", "float16"]
+OURS: dict[str, type[Solver]] = {
+    "DDIMScheduler": DDIM,
+    "DPMSolverMultistepScheduler": DPMSolver2M,
+    "EulerDiscreteScheduler": DDIM,
+    "FlowMatchEulerDiscreteScheduler": DDIM,
+}
+"""diffusers' schedulers whose step from node to node is that of a solver of ours."""
+PLAIN = {
+    "solver_order": 2,
+    "solver_type": "midpoint",
+    "algorithm_type": "dpmsolver++",
+    "lower_order_final": True,
+    "euler_at_final": False,
+    "thresholding": False,
+    "clip_sample": False,
+    "stochastic_sampling": False,
+}
+"""Settings with which it is, where a scheduler has them."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -205,6 +225,31 @@ class PipelineBackbone(Backbone):
                 f"size = {list(size)} is not allowed. Use multiples of {self.multiple}."
             )
         return (self.vae.config.latent_channels, *(side // self.factor for side in size))
+
+    def denoise_with(
+        self, x: Tensor, node: Node, cond: Cond, take: Sequence[str], give: Mapping[str, Tensor]
+    ) -> tuple[Denoised, dict[str, Tensor]]:
+        """Features are what the denoiser's modules put out (`muse.backbones.features`)."""
+        with module_outputs(self.model, take, give) as taken:
+            return self.denoise(x, node, cond), taken
+
+    def solver(self) -> Solver:
+        """The pipeline's own scheduler, as ours.
+
+        Raises:
+            MuseError: it is none of ours.
+        """
+        config = self.scheduler_config
+        name = config["_class_name"]
+        kind = OURS.get(name)
+        if kind is not None and all(
+            config.get(option, value) == value for option, value in PLAIN.items()
+        ):
+            return kind()
+        raise MuseError(
+            f"The scheduler of {self.pretrained!r}, a {name} with these settings, is none of ours. "
+            "Leave scheduler out (DDIM), or use DPMSolver2M."
+        )
 
     def extend(self, cond: Cond, tokens: Tensor) -> Cond:
         """Append emotion tokens (B, M, d) after the text's; all else of the condition stays."""

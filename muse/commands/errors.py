@@ -57,9 +57,15 @@ def _parser_error(message: str) -> str:
     unread = re.search(r"Given value: (.*)", message)
     if unread and keys[0] in ("data.prompts", "data.emotions"):
         return unquoted(keys[0], unread[1])
+    option = f"--{'.'.join(keys)}"
+    if unread and re.search(r"Expected a (?:<class ')?list", message):
+        return f"Option {option} takes a list. Write '[{unread[1]}]'."
+    problem = re.search(r"Problem with given class_path '([^']+)':\s*(.+)", message)
+    if problem and "Union subtypes" in message:
+        return f"Option {option}: {problem[1]}: {problem[2].strip().rstrip('.')}."
     reason = re.sub(r'[Pp]arser key "[^"]+":', "", message)
     reason = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", reason).replace("typing.", "")
-    return f"Option --{'.'.join(keys)}: {' '.join(reason.split())}."
+    return f"Option {option}: {' '.join(reason.split())}."
 
 
 def _unknown_component(key: str, message: str) -> str | None:

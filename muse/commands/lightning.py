@@ -97,9 +97,9 @@ def fit_free(words: list[str]) -> int:
     )
     model: Any = cli.model
     if cli.trainer.is_global_zero:
-        jobs, remedy = len(model.folder.jobs), model.sampler.setup.timing.remedy
+        jobs, remedy = len(model.sink.jobs), model.sampler.setup.timing.remedy
         stopped = model.stopped is not None
-        for line in closing_lines(model.records, jobs, model.folder.path, stopped, remedy):
+        for line in closing_lines(model.records, jobs, model.sink.path, stopped, remedy):
             print(line)
     if model.stopped is not None:
         return exit_code(model.stopped)

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning as L
 import yaml
@@ -25,10 +25,10 @@ from muse.core.pictures import Picture
 from muse.core.results import Result
 from muse.core.stopping import exit_code
 from muse.core.types import MuseError
-from muse.data import Jobs, plain_twins
+from muse.data import Jobs
 from muse.presets import PRESETS, sections, with_presets
 from muse.presets.building import not_measured
-from muse.runs import Deciding, RunFolder
+from muse.runs import Deciding, Sink
 from muse.runs.folder import save_picture
 from muse.runs.records import Record, make_record, target_probability
 from muse.tasks import FitFree, MuseTrainer
@@ -102,7 +102,7 @@ class ShortForm:
         task.config = self.config_of(given)
         task.notes = not_measured(self.files, task.sampler.backbone)
         task.plain = task.plain and job.target is not None
-        task.folder = folder = PictureFile(path, job, source, size)
+        task.sink = sink = PictureFile(path, job, source, size)
         trainer = MuseTrainer(devices=1, **{name: given.trainer[name] for name in DEVICE_OPTIONS})
         begun = time.perf_counter()
         trainer.fit_free(task, OneJob(job))
@@ -114,7 +114,7 @@ class ShortForm:
             print(f"muse: error: {record['reason']}", file=sys.stderr)
             return 1
         remedy = task.sampler.setup.timing.remedy
-        twin = f" Its plain twin: {twin_of(path)}." if folder.has_twin else ""
+        twin = f" Its plain twin: {twin_of(path)}." if sink.has_twin else ""
         print(closing_line(record, path, time.perf_counter() - begun, remedy) + twin)
         return 0
 
@@ -142,8 +142,8 @@ class OneJob(Jobs):
         self.jobs = [job]
 
 
-class PictureFile(RunFolder):
-    """Takes a run's one picture, and writes it to a file instead of a folder.
+class PictureFile(Sink):
+    """Takes one picture, and writes it to a file, as far as it has come.
 
     Args:
         path: the file.
@@ -152,8 +152,10 @@ class PictureFile(RunFolder):
         size: height and width that pictures are made at.
     """
 
+    takes_parts: ClassVar[bool] = True
+
     def __init__(self, path: Path, job: Job, source: Picture | None, size: tuple[int, int]) -> None:
-        super().__init__(path.parent)
+        super().__init__()
         self.file = path
         self.job = job
         self.source = source
@@ -164,17 +166,9 @@ class PictureFile(RunFolder):
 
     def open(self, jobs: Sequence[Job], config: Mapping[str, Any], repeatable: bool) -> None:
         """Take what decides the picture, which is written into it."""
+        super().open(jobs, config, repeatable)
         self.config = as_yaml(dict(config))
-        self.jobs, self.twins = list(jobs), plain_twins(jobs)
         self.deciding = Deciding(config)
-
-    def todo(self, job: Job) -> bool:
-        """There is no earlier start."""
-        return True
-
-    def remark(self, source: Picture, size: tuple[int, int]) -> str | None:
-        """Nothing: the command has told it."""
-        return None
 
     def save(self, result: Result, backbone: Backbone) -> None:
         """Write the job's picture, or its twin's."""

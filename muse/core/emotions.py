@@ -79,6 +79,22 @@ def neighbours(emotion: str, rule: SimilarRule = "ring") -> tuple[str, ...]:
     return tuple(other for other in near if (other in POSITIVE) == (emotion in POSITIVE))
 
 
+@cache
+def neighbour_table(rule: SimilarRule = "ring") -> Tensor:
+    """Which emotions are similar to which, (K, K) of zeros and ones."""
+    near = [neighbours(emotion, rule) for emotion in EMOTIONS]
+    return torch.tensor([[float(other in row) for other in EMOTIONS] for row in near])
+
+
+def spread_over(target: Tensor, table: Tensor) -> Tensor:
+    """The similar emotions of each target as weights, (B, K) -> (B, K): for every component its
+    share, spread evenly over its neighbours in `table` (K, K) outside the target's support.
+    """
+    outside = (target == 0).to(target)[:, None, :] * table.to(target)
+    share = outside / outside.sum(-1, keepdim=True).clamp(min=1)
+    return (target[:, :, None] * share).sum(1)
+
+
 def check_emotion(name: str) -> str:
     """Return the emotion's name in lower case, or raise a `MuseError` with the nearest names."""
     given = name.strip().lower()

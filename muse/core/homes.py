@@ -49,4 +49,4 @@ class OldNames(MetaPathFinder):
 def keep_old_names() -> None:
     """Let modules be imported by the names in `HOMES` too."""
     if not any(isinstance(finder, OldNames) for finder in sys.meta_path):
-        sys.meta_path.append(OldNames())
+        sys.meta_path.insert(0, OldNames())

@@ -21,6 +21,8 @@ class Job:
         target: emotion -> weight (they sum to 1), or None for the plain model.
         seed: decides all its random numbers.
         image: the picture to edit, or None to generate one.
+        negative_prompt, guidance_scale, steps, size: of its own (see `muse.sampling.Sampler`); None
+            takes the sampler's.
     """
 
     id: str
@@ -28,6 +30,10 @@ class Job:
     target: Mapping[str, float] | None
     seed: int
     image: Path | None = None
+    negative_prompt: str | None = None
+    guidance_scale: float | None = None
+    steps: int | None = None
+    size: tuple[int, int] | None = None
 
     def noise(self) -> torch.Generator:
         """The stream for x_T: seeded as diffusers seeds a CPU generator, and the same for the
@@ -36,8 +42,12 @@ class Job:
         return torch.Generator().manual_seed(self.seed)
 
     def tokens(self) -> torch.Generator:
-        """The stream for what steering starts from."""
+        """The stream for what steering starts from, and draws later."""
         return torch.Generator().manual_seed(derive_seed(self.seed, "tokens"))
+
+    def steps_noise(self) -> torch.Generator:
+        """The stream for the noise that a solver adds."""
+        return torch.Generator().manual_seed(derive_seed(self.seed, "steps"))
 
 
 def derive_seed(seed: int, name: str) -> int:

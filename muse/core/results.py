@@ -1,4 +1,4 @@
-"""What came of a job: its picture, and how it came to be; and how far a run is."""
+"""What came of a job: its picture, and how it came to be."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from muse.core.asks import Evaluation, Judgement
+from muse.core.emotions import EMOTIONS
 from muse.core.jobs import Job
+from muse.core.types import Goal
 
 
 @dataclass
@@ -29,9 +32,23 @@ class Trace:
     iterations: list[int] = field(default_factory=list)
     inner: dict[str, list[float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    _told: tuple[Goal, list[str], list[str]] | None = field(default=None, repr=False, compare=False)
 
-    def add(self, **values: float) -> None:
-        """Append one inner iteration."""
+    def note(self, step: int, iteration: int, goal: Goal, found: Evaluation | Judgement) -> None:
+        """Append one inner iteration: what was found at an iterate."""
+        if self._told is None or self._told[0] is not goal:
+            self._told = goal, _named(goal.target), _named(goal.similar)
+        _, wanted, similar = self._told
+        p = dict(zip(EMOTIONS, found.probabilities, strict=True))
+        values = {
+            "step": step,
+            "iteration": iteration,
+            "total": found.total,
+            **{f"loss_{name}": value for name, value in found.terms.items()},
+            "p_target": sum(p[name] for name in wanted),
+            "p_inherent": p[self.inherent] if self.inherent else 0.0,
+            "p_similar": sum(p[name] for name in similar),
+        }
         for name, value in values.items():
             self.inner.setdefault(name, []).append(value)
 
@@ -49,6 +66,8 @@ class Result:
         seconds: from the row's start to its end, its neighbours' share of the machine included.
         path: the latents of every step, (steps + 1, ...), where the backbone draws them.
         failure: why the job failed, in one line, or None.
+        latent: the last latent, (1, ...), which `image` is decoded from; None where the job failed.
+        whole: whether all steps were taken: a watcher may stop rows before.
     """
 
     job: Job
@@ -58,22 +77,12 @@ class Result:
     seconds: float
     path: Tensor | None = None
     failure: str | None = None
+    latent: Tensor | None = None
+    whole: bool = True
 
 
-@dataclass
-class Progress:
-    """How far a run is. The sampler counts here and then calls `changed`, which a progress bar
-    overrides.
-
-    Attributes:
-        rows: pictures finished.
-        steps: sampling steps taken.
-        iterations: optimiser steps that were looked at, as in `Trace.iterations`.
-    """
-
-    rows: int = 0
-    steps: int = 0
-    iterations: int = 0
-
-    def changed(self) -> None:
-        """Called after every round of shared calls, and after every picture."""
+def _named(weights: Tensor | None) -> list[str]:
+    """The emotions that have a weight, of one row."""
+    if weights is None:
+        return []
+    return [name for name, weight in zip(EMOTIONS, weights[0].tolist(), strict=True) if weight]

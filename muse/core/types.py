@@ -13,7 +13,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-Rows: TypeAlias = Mapping[str, Tensor]
+Tensors: TypeAlias = Mapping[str, Tensor]
 """Named tensors that share their first axis, the rows: a text condition, a steering state."""
 
 Cond: TypeAlias = Mapping[str, Tensor]
@@ -30,12 +30,12 @@ def per_row(value: Tensor, like: Tensor) -> Tensor:
     return value.view(-1, *[1] * (like.ndim - 1)) if value.ndim else value
 
 
-def cat_rows(parts: Sequence[Rows]) -> dict[str, Tensor]:
+def cat_rows(parts: Sequence[Tensors]) -> dict[str, Tensor]:
     """Stack mappings of equal keys along the rows."""
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def split_rows(rows: Rows, count: int) -> list[dict[str, Tensor]]:
+def split_rows(rows: Tensors, count: int) -> list[dict[str, Tensor]]:
     """Undo `cat_rows`: `count` mappings of one row each."""
     columns = [value.split(1) for value in rows.values()]
     return [dict(zip(rows, values, strict=True)) for values in zip(*columns, strict=True)] or [
@@ -134,6 +134,48 @@ def mix(
 
 
 @dataclass(frozen=True)
+class Guidance:
+    r"""How a row's predictions are mixed.
+
+    Predictions u of the negative prompt, c of the prompt and :math:`c_S` of prompt and S give
+    :math:`u + w\,(c_S - u)`, or, with an `emotion` scale, :math:`u + w\,(c - u) + w_s\,(c_S - c)`.
+
+    Attributes:
+        scale: of classifier-free guidance, w; 1 is none, and needs no u.
+        emotion: of what S adds on top of the guided plain prediction, :math:`w_s`, or None for the
+            paper's one scale.
+        of_x0: whether guide and similarity see the x0 of the mix, or that of the conditional
+            prediction alone (Eq. 7 leaves it open).
+    """
+
+    scale: float = 1.0
+    emotion: float | None = None
+    of_x0: bool = True
+
+    @property
+    def reads_null(self) -> bool:
+        """Whether there is an unconditional branch, and the negative prompt is read."""
+        return self.scale != 1
+
+    def mixed(
+        self, prediction: Denoised, unconditional: Denoised | None, plain: Denoised | None = None
+    ) -> Denoised:
+        """The guided prediction, with or without S. Given the `plain` one too, S alone acts at the
+        `emotion` scale.
+        """
+        if plain is None or self.emotion is None:
+            return mix(prediction, unconditional, self.scale)
+        return mix(prediction, plain, self.emotion, mix(plain, unconditional, self.scale))
+
+    def seen(
+        self, prediction: Denoised, unconditional: Denoised | None, plain: Denoised | None = None
+    ) -> Tensor:
+        """The x0 that guide and similarity look at, (B, ...)."""
+        shown = self.mixed(prediction, unconditional, plain) if self.of_x0 else prediction
+        return shown.x0
+
+
+@dataclass(frozen=True)
 class Reading:
     """What guide and similarity see in a prediction.
 
@@ -154,11 +196,14 @@ class Goal:
         target: distribution over the emotions, (B, K).
         inherent: one-hot of the inherent emotion, or zeros where there is none, (B, K).
         similarity: the similarity to the prompt when steering began, (B,), or None.
+        similar: the emotions that count as similar to the target, by weight, (B, K); traces tell
+            their probability. None where nobody says.
     """
 
     target: Tensor
     inherent: Tensor
     similarity: Tensor | None = None
+    similar: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -172,3 +217,10 @@ class LossTerms:
 
     total: Tensor
     terms: dict[str, Tensor]
+
+
+def __getattr__(name: str) -> object:
+    """`Tensors` under the name that it had once."""
+    if name == "Rows":
+        return Tensors
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

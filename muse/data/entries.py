@@ -15,7 +15,10 @@ from typing import Any, TypeAlias
 
 from muse.core.types import MuseError
 
-COLUMNS = ("id", "prompt", "emotion", "seed", "count", "image", "image_sha256")
+COLUMNS = (
+    *("id", "prompt", "emotion", "seed", "count", "image", "image_sha256"),
+    *("negative_prompt", "guidance_scale", "steps", "size"),
+)
 KINDS = (".csv", ".jsonl", ".txt")
 DELIMITERS = (",", ";", "\t")
 STDIN = "-"

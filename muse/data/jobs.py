@@ -19,6 +19,8 @@ from muse.data.entries import JobsFile, named
 
 Emotion: TypeAlias = str | Mapping[str, float]
 MOST_COPIES = 10_000
+OWN = ("negative_prompt", "guidance_scale", "steps", "size")
+"""What a job may have of its own, in place of the run's."""
 
 
 def cross(
@@ -100,7 +102,33 @@ def _job(entry: Mapping[str, Any], folder: Path, seed: int, taken: Container[str
         raise MuseError(f"there is no picture at {str(path)!r}. Paths are relative to the file.")
     if path is not None and entry.get("image_sha256") not in (None, "", file_digest(path)):
         raise MuseError(f"the picture at {str(path)!r} has changed since this file was written.")
-    return Job(name, prompt, target, own, path)
+    return Job(name, prompt, target, own, path, **_settings(entry))
+
+
+def _settings(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What an entry says of a job's own settings."""
+    said = {name: entry[name] for name in OWN if entry.get(name) not in (None, "")}
+    if "negative_prompt" in said:
+        said["negative_prompt"] = str(said["negative_prompt"])
+    if "steps" in said:
+        said["steps"] = _whole("steps", said["steps"], 0)
+    if "guidance_scale" in said:
+        try:
+            said["guidance_scale"] = float(said["guidance_scale"])
+        except (TypeError, ValueError):
+            given = said["guidance_scale"]
+            raise MuseError(f"guidance_scale {given!r} is not a number.") from None
+    if "size" in said:
+        said["size"] = _size(said["size"])
+    return said
+
+
+def _size(given: object) -> tuple[int, int]:
+    """Height and width: ``[512, 768]``, or ``512x768``."""
+    sides = given if isinstance(given, list) else re.split(r"\s*[x,]\s*", str(given).strip("[] "))
+    if len(sides) != 2 or not all(str(side).strip().isdigit() for side in sides):
+        raise MuseError(f"size {given!r} is not one. Give height and width, such as 512x768.")
+    return int(sides[0]), int(sides[1])
 
 
 def check_prompt(given: str) -> str:
@@ -169,6 +197,10 @@ def job_entry(job: Job) -> dict[str, Any]:
     entry["seed"] = job.seed
     if job.image is not None:
         entry |= {"image": str(job.image), "image_sha256": known_digest(job.image)}
+    for name in OWN:
+        value = getattr(job, name)
+        if value is not None:
+            entry[name] = list(value) if isinstance(value, tuple) else value  # as JSON has it
     return entry
 
 

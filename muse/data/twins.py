@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from muse.core.jobs import Job, safe_name
 from muse.data.jobs import unique_name
@@ -25,14 +24,14 @@ class Twins:
 
 def plain_twins(jobs: Sequence[Job]) -> Twins:
     """The plain twin of every job: same x_T, no emotion, made once for jobs that share it."""
-    made: dict[tuple[str, int, Path | None], Job] = {}
+    made: dict[Job, Job] = {}
     names: set[str] = set()
     of: dict[str, str] = {}
     for job in jobs:
-        key = (job.prompt, job.seed, job.image)
+        key = replace(job, id="", target=None)
         if key not in made:
             name = unique_name(safe_name(f"plain-{job.prompt}"), names)
             names.add(name)
-            made[key] = Job(name, job.prompt, None, job.seed, job.image)
+            made[key] = replace(key, id=name)
         of[job.id] = made[key].id
     return Twins(list(made.values()), of)

@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from muse.core.emotions import EMOTIONS, order_of
+from muse.core.types import MuseError
 from muse.guides.tower import split_tower, with_tower
 from muse.pretrained.clip import Clip
 from muse.pretrained.weights import fill, labels_in, load_state
@@ -40,10 +41,15 @@ class Guide(nn.Module, ABC):
         """The logits (B, K) with the classes in the order of `EMOTIONS`.
 
         Raises:
-            MuseError: `labels` are not the eight emotions.
+            MuseError: `labels` are not the eight emotions, or not as many as the logits.
         """
         order = order_of(self.labels)
         logits: Tensor = self(image)
+        if logits.shape[-1] != len(self.labels):
+            raise MuseError(
+                f"{type(self).__name__} gives {logits.shape[-1]} logits for {len(self.labels)} "
+                "labels. Make them as many: one class for each of its labels."
+            )
         return logits if order == list(range(len(EMOTIONS))) else logits[:, order]
 
     def restore(

@@ -1,7 +1,7 @@
-"""Where x_T comes from."""
+"""Where a row starts."""
 
-from muse.latents.base import LatentSource
+from muse.latents.base import LatentSource, Start
 from muse.latents.inversion import DDIMInversion
 from muse.latents.noise import GaussianNoise
 
-__all__ = ["DDIMInversion", "GaussianNoise", "LatentSource"]
+__all__ = ["DDIMInversion", "GaussianNoise", "LatentSource", "Start"]

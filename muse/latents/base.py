@@ -1,8 +1,10 @@
-"""Where x_T comes from: the contract."""
+"""Where a row starts: the contract."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -11,8 +13,45 @@ from muse.backbones import Backbone
 from muse.backbones.base import Size
 from muse.core.asks import Row
 from muse.core.jobs import Job
-from muse.core.types import Cond
-from muse.schedulers import TimeGrid
+from muse.core.types import Cond, MuseError
+from muse.schedulers import Solver, TimeGrid
+
+
+@dataclass(frozen=True)
+class Start:
+    r"""Where a row starts.
+
+    Attributes:
+        x: the latent, (1, ...).
+        node: the node that it stands at: 0, the noisiest, for fresh noise; a later one for a
+            picture that was noised in part.
+        path: the latents of a source picture at `node` and all later ones, (1, ...) each, such as
+            an inversion's; a mask holds the row to them.
+        mask: where the row is free, 1, and where it is the source, 0, broadcast over x; after each
+            step :math:`x \leftarrow m\,x + (1 - m)\,path`. It needs a path.
+        nulls: the unconditional branch's condition for each step from `node` on, in place of the
+            negative prompt's.
+
+    Raises:
+        MuseError: a mask without a path.
+    """
+
+    x: Tensor
+    node: int = 0
+    path: Sequence[Tensor] = ()
+    mask: Tensor | None = None
+    nulls: Sequence[Cond] = ()
+
+    def __post_init__(self) -> None:
+        if self.mask is not None and not self.path:
+            raise MuseError("A start with a mask needs a path: what is outside of it at each node.")
+
+    def blended(self, x: Tensor, node: int) -> Tensor:
+        """The latent at a node, with the source's where the mask says so."""
+        if self.mask is None:
+            return x
+        mask = self.mask.to(x)
+        return mask * x + (1 - mask) * self.path[node - self.node].to(x)
 
 
 class LatentSource(nn.Module, ABC):
@@ -21,20 +60,27 @@ class LatentSource(nn.Module, ABC):
     needs_picture: ClassVar[bool] = False
     """Whether jobs must name an ``image``; jobs that name one are refused where this is False."""
 
+    def check(self, solver: Solver) -> None:
+        """Refuse a solver whose steps this source couldn't undo. By default all are fine.
+
+        Raises:
+            MuseError: such a solver.
+        """
+
     @abstractmethod
     def forward(
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
-    ) -> Row[Tensor]:
-        """The latent at the grid's first node, as a row (`muse.core.asks.Row`): model predictions
-        are asked for by ``yield``, so that they share calls with other rows.
+    ) -> Row[Start | Tensor]:
+        """Where the row starts, as a row itself (`muse.core.asks.Row`): model predictions are asked
+        for by ``yield``, so that they share calls with other rows.
 
         Args:
             job: its seed, and its picture where there is one.
             backbone: for shapes, `encode`, dtype and device.
-            grid: the nodes of the run.
+            grid: the row's nodes.
             cond: the job's text condition, one row.
             size: height and width of the picture.
 
         Returns:
-            (1, ...) by the generator's return.
+            by the generator's return a `Start`; a latent (1, ...) alone stands at the first node.
         """

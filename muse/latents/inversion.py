@@ -15,7 +15,7 @@ from muse.core.pictures import read_picture
 from muse.core.types import Cond, MuseError, Node
 from muse.latents.base import LatentSource
 from muse.latents.noise import like
-from muse.schedulers import TimeGrid
+from muse.schedulers import DDIM, Solver, TimeGrid
 
 
 class DDIMInversion(LatentSource):
@@ -43,6 +43,20 @@ class DDIMInversion(LatentSource):
         if fixed_point < 0:
             raise MuseError(f"fixed_point = {fixed_point} is not allowed. Use 0 or more.")
         self.fixed_point = fixed_point
+
+    def check(self, solver: Solver) -> None:
+        """Refuse a solver that isn't the plain DDIM step.
+
+        Raises:
+            MuseError: another one.
+        """
+        if not solver.undoable:
+            raise MuseError(
+                f"{type(self).__name__} undoes DDIM's steps, and the scheduler is "
+                f"{type(solver).__name__}"
+                + (f" with eta {solver.eta:g}" if isinstance(solver, DDIM) else "")
+                + ". Use --model.scheduler DDIM with eta 0 to edit."
+            )
 
     def forward(
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from torch import nn
+from torch import Tensor, nn
 
+from muse.core.emotions import neighbour_table, spread_over
 from muse.core.types import Goal, LossTerms, Reading
 
 
@@ -14,6 +15,12 @@ class EmotionLoss(nn.Module, ABC):
 
     needs_similarity: bool = False
     """Whether `forward` reads the similarity of the prediction to its prompt."""
+
+    def similar_to(self, target: Tensor) -> Tensor:
+        """The emotions that count as similar to each target, as weights, (B, K) -> (B, K): traces
+        tell their probability. By default its neighbours on the wheel.
+        """
+        return spread_over(target, neighbour_table())
 
     @abstractmethod
     def forward(self, reading: Reading, goal: Goal) -> LossTerms:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 
-from muse.core.emotions import EMOTIONS, SimilarRule, neighbours
+from muse.core.emotions import SimilarRule, neighbour_table, spread_over
 from muse.core.types import Goal, LossTerms, MuseError, Reading
 from muse.losses.base import EmotionLoss
 
@@ -28,13 +30,14 @@ class MultiEmotionLoss(EmotionLoss):
     The two negative terms have no lower bound, so every term is returned apart.
 
     Args:
-        inherent: :math:`\lambda_1`, 0 or more.
-        similar: :math:`\lambda_2`, 0 or more.
-        content: :math:`\lambda_c`, 0 or more; 0 is the paper.
+        inherent_weight: :math:`\lambda_1`, 0 or more.
+        similar_weight: :math:`\lambda_2`, 0 or more.
+        content_weight: :math:`\lambda_c`, 0 or more; 0 is the paper.
         content_floor: :math:`s_0`, in [-100, 100], of its CLIP as eta is; None takes the similarity
             when steering began, which is low where that was early. 100 always asks for more.
         similar_rule: ``ring`` pushes from both neighbours, ``same_polarity`` from those that are
             positive (or negative) as the target is.
+        inherent, similar, content: what the weights were called once; None.
 
     Raises:
         MuseError: a weight below 0, or a floor out of range.
@@ -44,25 +47,24 @@ class MultiEmotionLoss(EmotionLoss):
 
     def __init__(
         self,
-        inherent: float = 0.0005,
-        similar: float = 0.0015,
-        content: float = 0.0,
+        inherent_weight: float = 0.0005,
+        similar_weight: float = 0.0015,
+        content_weight: float = 0.0,
         content_floor: float | None = None,
         similar_rule: SimilarRule = "ring",
+        inherent: float | None = None,
+        similar: float | None = None,
+        content: float | None = None,
     ) -> None:
         super().__init__()
-        for name, weight in (("inherent", inherent), ("similar", similar), ("content", content)):
-            if not weight >= 0:
-                raise MuseError(f"{name} = {weight:g} is not allowed. Use a weight of 0 or more.")
+        self.inherent_weight = _weight("inherent", inherent_weight, inherent)
+        self.similar_weight = _weight("similar", similar_weight, similar)
+        self.content_weight = _weight("content", content_weight, content)
         if content_floor is not None and not -100 <= content_floor <= 100:
             raise MuseError(f"content_floor = {content_floor:g} is out of range. Use -100 to 100.")
-        self.inherent = inherent
-        self.similar = similar
-        self.content = content
         self.content_floor = content_floor
-        self.needs_similarity = content > 0
-        near = [neighbours(emotion, similar_rule) for emotion in EMOTIONS]
-        table = torch.tensor([[float(other in row) for other in EMOTIONS] for row in near])
+        self.needs_similarity = self.content_weight > 0
+        table = neighbour_table(similar_rule).clone()
         self.register_buffer("neighbourhood", table, persistent=False)
 
     def forward(self, reading: Reading, goal: Goal) -> LossTerms:
@@ -75,23 +77,31 @@ class MultiEmotionLoss(EmotionLoss):
             "similar": cross_entropy(self.similar_to(target), log_p),
         }
         total = (
-            terms["target"] - self.inherent * terms["inherent"] - self.similar * terms["similar"]
+            terms["target"]
+            - self.inherent_weight * terms["inherent"]
+            - self.similar_weight * terms["similar"]
         )
         floor = goal.similarity if self.content_floor is None else self.content_floor
         if self.needs_similarity and reading.similarity is not None and floor is not None:
             terms["content"] = (floor - reading.similarity).relu() / 100
-            total = total + self.content * terms["content"]
+            total = total + self.content_weight * terms["content"]
         return LossTerms(total, terms)
 
     def similar_to(self, target: Tensor) -> Tensor:
-        """The similar emotions of each target as weights, (B, K) -> (B, K): for every component
-        its share, spread evenly over its neighbours outside the target's support.
-        """
-        outside = (target == 0).to(target)[:, None, :] * self.neighbourhood.to(target)
-        share = outside / outside.sum(-1, keepdim=True).clamp(min=1)
-        return (target[:, :, None] * share).sum(1)
+        """By `similar_rule`: see `muse.core.emotions.spread_over`."""
+        return spread_over(target, self.neighbourhood)
 
 
 def cross_entropy(weights: Tensor, log_p: Tensor) -> Tensor:
     r""":math:`-\sum_k w_k \log p_k` per row, (B, K), (B, K) -> (B,)."""
     return -(weights * log_p).sum(-1)
+
+
+def _weight(term: str, weight: float, older: float | None) -> float:
+    """A term's weight, by the name that it was given under once where that is given."""
+    if older is not None:
+        warnings.warn(f"{term} is called {term}_weight now.", FutureWarning, stacklevel=3)
+        weight = older
+    if not weight >= 0:
+        raise MuseError(f"{term}_weight = {weight:g} is not allowed. Use a weight of 0 or more.")
+    return weight

@@ -1,8 +1,8 @@
-"""The metric contract: pictures in, one number for each out."""
+"""The metric contract: pictures are described, and descriptions summed up to one number."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -31,14 +31,17 @@ class Made:
 
 
 class Metric(nn.Module, ABC):
-    """A number that says how good a picture is; tables show its mean.
+    """A number that says how good pictures are.
 
-    A subclass writes `measure`, and says with class attributes how to treat it.
+    A subclass writes `measure`, where each picture has a number of its own and tables show the
+    mean; or `describe` and `sum_up`, where the number is one of a whole set (as KID and diversity
+    are). Both get intervals. Class attributes say how to treat it.
 
     Attributes:
         name: its row in the tables, else the class's name; no two of a list share one.
         show: how a mean is written, as in ``format(mean, show)``; ".1%" writes a share in per cent.
-        relative: whether steered / plain means something: how much of what was there is kept.
+        relative: whether a ratio to the plain pictures means something: how much of what was there
+            is kept.
         needs_source: whether it looks at the picture that was edited.
     """
 
@@ -51,16 +54,41 @@ class Metric(nn.Module, ABC):
         super().__init_subclass__(**options)
         cls.name = cls.__dict__.get("name", cls.__name__)
 
-    @abstractmethod
+    @property
+    def of_sets(self) -> bool:
+        """Whether a single picture has no number: `sum_up` is more than the mean."""
+        return type(self).sum_up is not Metric.sum_up
+
     def measure(self, pictures: Sequence[Made]) -> list[float]:
-        """Measure some pictures of a run, each for itself.
+        """Measure some pictures, each for itself.
 
         Args:
-            pictures: plain ones, or steered ones; they may differ in size.
+            pictures: of one arm; they may differ in size.
 
         Returns:
             one value for each, nan where the metric does not apply to it.
         """
+        raise NotImplementedError(f"{type(self).__name__} writes neither measure nor describe.")
+
+    def describe(self, pictures: Sequence[Made]) -> Tensor:
+        """Describe some pictures by numbers, each for itself; by default what `measure` says.
+
+        Args:
+            pictures: of one arm; they may differ in size.
+
+        Returns:
+            (N, D), nan where the metric does not apply to a picture.
+        """
+        return torch.tensor(self.measure(pictures), dtype=torch.float64)[:, None]
+
+    def sum_up(self, described: Tensor) -> float:
+        """The number of a set of pictures; by default the mean of what `measure` says.
+
+        Args:
+            described: (N, D) of the pictures that the metric applies to, one or more; a bootstrap
+                repeats some.
+        """
+        return float(described[:, 0].mean())
 
 
 def read_each(images: Sequence[Tensor], read: Callable[[Tensor], Tensor]) -> Tensor:

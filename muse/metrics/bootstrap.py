@@ -1,26 +1,27 @@
-"""Means with intervals: whole prompts are drawn again, because pictures of one are alike."""
+"""Numbers with intervals: whole prompts are drawn again, because pictures of one are alike."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-
-from muse.runs.finished import Arm
+from torch import Tensor
 
 Values: TypeAlias = NDArray[np.float64]
-"""One number for each picture, (N,), nan where the metric does not apply."""
+"""Numbers for each picture, (N,) or (N, D), nan where the metric does not apply."""
 
 RESAMPLES = 1_000
+SET_RESAMPLES = 200
 SEED = 0
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, or a ratio of two, and its 95 % interval.
+    """A number of some pictures, or a ratio of two, and its 95 % interval.
 
     Attributes:
         mean: nan where there is nothing to take it of.
@@ -34,49 +35,110 @@ class Estimate:
     count: int
 
 
-def estimates(
-    values: Mapping[Arm, Values], prompts: Sequence[str], relative: bool
-) -> dict[str, Estimate]:
-    """The mean of each arm and, where it means something, steered / plain.
+def ratio_name(arm: str, base: str, arms: int) -> str:
+    """What the ratio of an arm to the base is called: ``ratio``, where there are two arms."""
+    return "ratio" if arms == 2 else f"{arm} / {base}"
 
-    Cluster bootstrap: 1,000 times as many prompts as there are, drawn with replacement (seeded);
-    the interval goes from the 2.5 % to the 97.5 % quantile of what they give. Both arms see the
-    same draws, so the ratio's interval is paired.
+
+def estimates(
+    values: Mapping[str, Values],
+    prompts: Sequence[str],
+    relative: bool,
+    sum_up: Callable[[Tensor], float] | None = None,
+    base: str = "plain",
+) -> dict[str, Estimate]:
+    """The number of each arm and, where it means something, its ratio to that of the `base`.
+
+    Cluster bootstrap: 1,000 times as many prompts as there are, drawn with replacement (seeded),
+    200 times for numbers of whole sets; the interval goes from the 2.5 % to the 97.5 % quantile of
+    what they give. All arms see the same draws, so a ratio's interval is paired.
 
     Args:
-        values: arm -> (N,).
+        values: arm -> (N,) of which the mean is taken; or, for `sum_up`, descriptions (N, D).
         prompts: N.
-        relative: whether to give ``ratio`` too; it takes the pictures that both arms know.
+        relative: whether to give ratios too (`ratio_name`); each takes the pictures that both arms
+            know.
+        sum_up: the number of a set of descriptions; None is the mean.
+        base: the arm that ratios are to.
     """
     kinds, cluster = np.unique(np.asarray(prompts), return_inverse=True)
     many = max(len(kinds), 1)
     random = np.random.default_rng(SEED)
-    draws = random.multinomial(many, np.full(many, 1 / many), RESAMPLES).astype(np.float64)
+    draws = random.multinomial(
+        many, np.full(many, 1 / many), RESAMPLES if sum_up is None else SET_RESAMPLES
+    )
+    by = _Means(cluster, draws) if sum_up is None else _Sets(cluster, draws, sum_up)
+    found = {str(arm): by.one(column) for arm, column in values.items()}
+    if relative and base in values:
+        for arm, column in values.items():
+            if arm != base:
+                found[ratio_name(arm, base, len(values))] = by.ratio(column, values[base])
+    return found
 
-    def ratio(above: Values, below: Values, known: NDArray[np.bool_]) -> Estimate:
+
+@dataclass(frozen=True)
+class _Means:
+    """Means, all draws at once: sums over prompts are enough."""
+
+    cluster: NDArray[np.int64]
+    draws: NDArray[np.int64]
+
+    def one(self, column: Values) -> Estimate:
+        return self._divided(column, np.ones_like(column), np.isfinite(column))
+
+    def ratio(self, above: Values, below: Values) -> Estimate:
+        return self._divided(above, below, np.isfinite(above) & np.isfinite(below))
+
+    def _divided(self, above: Values, below: Values, known: NDArray[np.bool_]) -> Estimate:
         """Sum over sum, of the known pictures."""
         top, bottom, count = (
-            np.bincount(cluster[known], part[known], minlength=many)
+            np.bincount(self.cluster[known], part[known], minlength=self.draws.shape[1])
             for part in (above, below, np.ones_like(above))
         )
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.divide(top.sum(), bottom.sum())
-            again = (draws @ top) / (draws @ bottom)
-        again = again[np.isfinite(again)]
-        spread = np.count_nonzero(count) > 1 and len(again) > 0 and np.isfinite(mean)
-        low, high = np.quantile(again, [0.025, 0.975]) if spread else (np.nan, np.nan)
-        return Estimate(
-            float(mean) if np.isfinite(mean) else float("nan"),
-            float(low),
-            float(high),
-            int(known.sum()),
-        )
+            again = (self.draws @ top) / (self.draws @ bottom)
+        return _estimate(mean, again, count, int(known.sum()))
 
-    found = {
-        str(arm): ratio(column, np.ones_like(column), np.isfinite(column))
-        for arm, column in values.items()
-    }
-    if relative and len(values) == 2:
-        plain, steered = values["plain"], values["steered"]
-        found["ratio"] = ratio(steered, plain, np.isfinite(plain) & np.isfinite(steered))
-    return found
+
+@dataclass(frozen=True)
+class _Sets:
+    """Numbers of whole sets, made anew for each draw."""
+
+    cluster: NDArray[np.int64]
+    draws: NDArray[np.int64]
+    sum_up: Callable[[Tensor], float]
+
+    def one(self, column: Values) -> Estimate:
+        return self._again(column, None, _known(column))
+
+    def ratio(self, above: Values, below: Values) -> Estimate:
+        return self._again(above, below, _known(above) & _known(below))
+
+    def _again(self, above: Values, below: Values | None, known: NDArray[np.bool_]) -> Estimate:
+        rows = np.flatnonzero(known)
+
+        def number(chosen: NDArray[np.int64]) -> float:
+            if not len(chosen):
+                return float("nan")
+            top = self.sum_up(torch.from_numpy(above[chosen]))
+            if below is None:
+                return top
+            bottom = self.sum_up(torch.from_numpy(below[chosen]))
+            return top / bottom if bottom else float("nan")
+
+        again = [number(np.repeat(rows, draw[self.cluster[rows]])) for draw in self.draws]
+        count = np.bincount(self.cluster[known], minlength=self.draws.shape[1])
+        return _estimate(number(rows), np.asarray(again), count, len(rows))
+
+
+def _known(rows: Values) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(rows).all(-1))
+
+
+def _estimate(mean: float, again: Values, count: NDArray[Any], pictures: int) -> Estimate:
+    again = again[np.isfinite(again)]
+    spread = np.count_nonzero(count) > 1 and len(again) > 0 and np.isfinite(mean)
+    low, high = np.quantile(again, [0.025, 0.975]) if spread else (np.nan, np.nan)
+    found = float(mean) if np.isfinite(mean) else float("nan")
+    return Estimate(found, float(low), float(high), pictures)

@@ -1,27 +1,35 @@
-"""Measuring a run: every metric on every picture, and what that gives by emotion and group."""
+"""Measuring a run: every metric on every picture of every arm, and what that gives by emotion and
+group.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
-from muse.core.emotions import EMOTIONS, WHEEL, target_text
+from muse.core.emotions import WHEEL, target_text
 from muse.core.types import MuseError
 from muse.metrics.base import Made, Metric
 from muse.metrics.bootstrap import Estimate, Values, estimates
 from muse.metrics.emotion import EmotionAccuracy
-from muse.runs.finished import ARMS, Arm, FinishedRun, load
+from muse.runs.finished import FinishedRun, load
 from muse.runs.records import Record
 
 CHUNK = 64
 """Pictures in memory at a time."""
+
+
+Arm: TypeAlias = Callable[[Record], Path | None]
+"""Where the picture of a record lies; None where there is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,19 +39,37 @@ class Measured:
     Attributes:
         metric: the metric.
         guided: whether it is a judge that also guided the run.
-        values: arm -> (N,), in the order of the run's records; without plain twins, one arm.
+        described: arm -> (N, D), in the order of the run's records.
         readings: arm -> the judge's probabilities (N, K); empty for other metrics.
     """
 
     metric: Metric
     guided: bool
-    values: dict[Arm, Values]
-    readings: dict[Arm, Values]
+    described: dict[str, Values]
+    readings: dict[str, Values]
 
     @property
     def title(self) -> str:
         """Its name, starred where it also guided."""
         return f"{self.metric.name} *" if self.guided else self.metric.name
+
+    @property
+    def values(self) -> dict[str, Values]:
+        """Arm -> one number a picture (N,); none, for numbers of whole sets."""
+        if self.metric.of_sets:
+            return {}
+        return {arm: rows[:, 0] for arm, rows in self.described.items()}
+
+    def summary(
+        self, rows: Sequence[int], prompts: Sequence[str], base: str
+    ) -> dict[str, Estimate]:
+        """The number of each arm over some records and, where it means something, the ratios."""
+        relative = self.metric.relative
+        if not self.metric.of_sets:
+            values = {arm: found[rows] for arm, found in self.values.items()}
+            return estimates(values, prompts, relative, base=base)
+        described = {arm: found[rows] for arm, found in self.described.items()}
+        return estimates(described, prompts, relative, self.metric.sum_up, base)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +81,21 @@ class Evaluation:
         measured: one for each metric that applies to a picture of the run.
         idle: names of the metrics that apply to none.
         groups: the group of each record, "" for none.
+        arms: name -> where its pictures lie.
+        base: the arm that ratios are to.
     """
 
     run: FinishedRun
     measured: list[Measured]
     idle: list[str]
     groups: list[str]
+    arms: Mapping[str, Arm]
+    base: str
+
+    @property
+    def shown(self) -> str:
+        """The arm that sheets show: the steered one, or the last."""
+        return "steered" if "steered" in self.arms else list(self.arms)[-1]
 
     @property
     def targets(self) -> list[str]:
@@ -81,12 +116,9 @@ class Evaluation:
         }
 
     def summary(self, measured: Measured, rows: Sequence[int]) -> dict[str, Estimate]:
-        """``plain``, ``steered`` and, where it means something, ``ratio``, of some records."""
-        return estimates(
-            {arm: values[rows] for arm, values in measured.values.items()},
-            [self.run.records[i]["prompt"] for i in rows],
-            measured.metric.relative,
-        )
+        """The number of each arm and, where it means something, the ratios, of some records."""
+        prompts = [self.run.records[i]["prompt"] for i in rows]
+        return measured.summary(rows, prompts, self.base)
 
 
 def _position(target: str) -> int:
@@ -99,8 +131,10 @@ def evaluate(
     guided: Collection[str] = (),
     groups: Callable[[str], str] | None = None,
     device: str = "cpu",
+    arms: Mapping[str, Arm] | None = None,
+    base: str = "plain",
 ) -> Evaluation:
-    """Measure a run's pictures, plain and steered; progress goes to the standard error.
+    """Measure pictures for a run's jobs; progress goes to the standard error.
 
     A plain picture is counted once for every job that it stands for: over eight emotions exactly
     one in eight of those readings is right, whatever it shows.
@@ -111,45 +145,53 @@ def evaluate(
         guided: names of the judges that also guided the run.
         groups: prompt -> the name of its group, "" for none.
         device: where the metrics compute.
+        arms: sets of pictures by name, such as those of another method's run for the same jobs;
+            None takes the run's own, ``plain`` and ``steered``.
+        base: the arm that ratios are to.
 
     Raises:
-        MuseError: two metrics of one name, missing pictures, or a metric that does not give one
-            value for each picture.
+        MuseError: two metrics of one name, missing pictures, or a metric that does not describe
+            each picture.
     """
     names = [metric.name for metric in metrics]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise MuseError(f"Two metrics are called {twice[0]!r}. Give each a `name` of its own.")
     sources = any(metric.needs_source for metric in metrics)
-    run.check_pictures(sources)
+    of = run.arms if arms is None else arms
+    run.check_pictures(sources, of)
     for metric in metrics:
         metric.to(device).eval()
-    arms = [arm for arm in ARMS if any(run.path(record, arm) for record in run.records)]
-    found = [
-        Measured(metric, metric.name in guided, _empty(run, arms), _readings(metric, run, arms))
-        for metric in metrics
-    ]
+    found = [Measured(metric, metric.name in guided, {}, {}) for metric in metrics]
     starts = range(0, len(run.records), CHUNK)
     for start in track(starts, "Measuring", console=Console(stderr=True), transient=True):
-        _measure(run, found, range(start, min(start + CHUNK, len(run.records))), sources, device)
-    known = [any(np.isfinite(v).any() for v in measured.values.values()) for measured in found]
+        rows = range(start, min(start + CHUNK, len(run.records)))
+        _measure(run, of, found, rows, sources, device)
+    known = [any(np.isfinite(v).any() for v in m.described.values()) for m in found]
     return Evaluation(
         run,
         [measured for measured, some in zip(found, known, strict=True) if some],
         [name for name, some in zip(names, known, strict=True) if not some],
         ["" if groups is None else groups(record["prompt"]) for record in run.records],
+        of,
+        base,
     )
 
 
 @torch.no_grad()
 def _measure(
-    run: FinishedRun, found: Sequence[Measured], rows: range, sources: bool, device: str
+    run: FinishedRun,
+    arms: Mapping[str, Arm],
+    found: Sequence[Measured],
+    rows: range,
+    sources: bool,
+    device: str,
 ) -> None:
-    """Fill in the values of some records."""
+    """Describe the pictures of some records."""
     picture = cache(lambda path, size=None: load(path, size).to(device))
 
     def made(record: Record, arm: Arm) -> Made | None:
-        path = run.path(record, arm)
+        path = arm(record)
         if path is None:
             return None
         image = picture(path)
@@ -157,35 +199,34 @@ def _measure(
         source = picture(Path(record["image"]), image.shape[-2:]) if edited else None
         return Made(record["prompt"], record["target"], image, source)
 
-    for arm in found[0].values if found else ():
+    for name, arm in arms.items():
         pairs = [(i, made(run.records[i], arm)) for i in rows]
         there = [i for i, one in pairs if one is not None]
         pictures = [one for _, one in pairs if one is not None]
         for measured in found if pictures else ():
-            _fill(measured, arm, there, pictures)
+            _fill(measured, name, there, pictures, len(run.records))
 
 
-def _fill(measured: Measured, arm: Arm, rows: list[int], pictures: list[Made]) -> None:
+def _fill(
+    measured: Measured, arm: str, rows: list[int], pictures: list[Made], records: int
+) -> None:
     metric = measured.metric
     if isinstance(metric, EmotionAccuracy):
         probabilities = metric.read(pictures)
-        measured.readings[arm][rows] = probabilities.numpy()
-        values = metric.score(probabilities, pictures)
+        _put(measured.readings, arm, rows, probabilities, records)
+        described = torch.tensor(metric.score(probabilities, pictures))[:, None]
     else:
-        values = metric.measure(pictures)
-    if len(values) != len(pictures):
+        described = metric.describe(pictures)
+    if described.ndim != 2 or len(described) != len(pictures):
         raise MuseError(
-            f"Metric {metric.name!r} gave {len(values)} values for {len(pictures)} pictures. "
-            "`measure` must give one for each, nan where it does not apply."
+            f"Metric {metric.name!r} gave {len(described)} values for {len(pictures)} pictures. "
+            "`measure` (or `describe`) must give one for each, nan where it does not apply."
         )
-    measured.values[arm][rows] = values
+    _put(measured.described, arm, rows, described, records)
 
 
-def _empty(run: FinishedRun, arms: Sequence[Arm]) -> dict[Arm, Values]:
-    return {arm: np.full(len(run.records), np.nan) for arm in arms}
-
-
-def _readings(metric: Metric, run: FinishedRun, arms: Sequence[Arm]) -> dict[Arm, Values]:
-    if not isinstance(metric, EmotionAccuracy):
-        return {}
-    return {arm: np.full((len(run.records), len(EMOTIONS)), np.nan) for arm in arms}
+def _put(into: dict[str, Values], arm: str, rows: list[int], values: Tensor, records: int) -> None:
+    """Lay the rows of some records where they belong; all others are nan."""
+    if arm not in into:
+        into[arm] = np.full((records, values.shape[1]), np.nan)
+    into[arm][rows] = values.cpu().double().numpy()

@@ -35,20 +35,18 @@ class _GivenLatents(LatentSource):
     """The latents that a call was given, or has drawn.
 
     Args:
-        latents: (B, ...), the row of each job at the index that its id is.
+        latents: job id -> (1, ...).
     """
 
-    def __init__(self, latents: Tensor) -> None:
+    def __init__(self, latents: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.latents = latents
-        self.begun: dict[int, Tensor] = {}
 
     def forward(
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
     ) -> Generator[list[Ask], list[Any], Tensor]:
-        """The job's own, (1, ...), kept in `begun`; asks for nothing."""
-        self.begun[int(job.id)] = x = self.latents[int(job.id)][None].to(like(cond))
-        return x
+        """The job's own, (1, ...); asks for nothing."""
+        return self.latents[job.id].to(like(cond))
         yield  # makes this a row
 
 
@@ -56,25 +54,24 @@ class _InvertedPictures(DDIMInversion):
     """DDIM inversion of pictures in memory.
 
     Args:
-        pictures: (1, 3, H, W) in [0, 1] each, at the index that its job's id is.
+        pictures: job id -> (1, 3, H, W) in [0, 1].
         fixed_point: as for `DDIMInversion`.
         stopped: whether no row takes a step any more: then a picture stays as it is.
     """
 
     def __init__(
-        self, pictures: Sequence[Tensor], fixed_point: int, stopped: Callable[[], bool]
+        self, pictures: Mapping[str, Tensor], fixed_point: int, stopped: Callable[[], bool]
     ) -> None:
         super().__init__(fixed_point)
         self.pictures = pictures
         self.stopped = stopped
-        self.begun: dict[int, Tensor] = {}
 
     def forward(
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
     ) -> Generator[list[Ask], list[Any], Tensor]:
-        """Encode the job's picture, and invert it; where it leads from is kept in `begun`."""
-        picture = self.pictures[int(job.id)].to(like(cond))
-        self.begun[int(job.id)] = latent = backbone.encode(picture).to(like(cond))
+        """Encode the job's picture, and invert it."""
+        picture = self.pictures[job.id].to(like(cond))
+        latent = backbone.encode(picture).to(like(cond))
         x = latent if self.stopped() else (yield from self.invert(latent, grid, cond))
         return latent if self.stopped() else x
 

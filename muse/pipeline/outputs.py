@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -45,12 +45,11 @@ class MusePipelineOutput:
 def images_of(
     backbone: Backbone,
     results: Sequence[Result],
-    latents: Mapping[int, Tensor],
     output_type: OutputType,
 ) -> Images:
-    """Finished rows, or their last latents (1, ...) by row, as `output_type` wants them."""
+    """Finished rows, or their last latents (1, ...), as `output_type` wants them."""
     if output_type == "latent":
-        return torch.cat([latents[row] for row in range(len(results))])
+        return torch.cat([result.latent for result in results if result.latent is not None])
     made = [result.image for result in results if result.image is not None]
     if output_type == "pil":
         paths = [result.path for result in results]

@@ -282,15 +282,24 @@ class MusePipeline:
             [entry for entry in column for _ in range(num_images_per_prompt)] for column in columns
         )
         generators = generators_of(generator, len(prompts))
+        seeds = seeds_of(generators, len(prompts))
+        columns_of_rows = zip(prompts, targets, seeds, negatives, strict=True)
+        jobs = [
+            Job(f"row-{row}", prompt, target, seed, negative_prompt=negative)
+            for row, (prompt, target, seed, negative) in enumerate(columns_of_rows)
+        ]
+        rows = {job.id: row for row, job in enumerate(jobs)}
         source: _GivenLatents | _InvertedPictures
         if image is None:
             shape = (len(prompts), *self.backbone.latent_shape(size))
-            source = _GivenLatents(noise_of(latents, shape, generators, self.device))
+            noise = noise_of(latents, shape, generators, self.device).split(1)
+            source = _GivenLatents(dict(zip(rows, noise, strict=True)))
             timing = self.timing or StepWindow(0.2)
             options = {"timing": timing, **self.options, **options}
         else:
             fixed_point = self.inversion.fixed_point
-            source = _InvertedPictures(pictures, fixed_point, lambda: self.interrupt)
+            sources = dict(zip(rows, pictures, strict=True))
+            source = _InvertedPictures(sources, fixed_point, lambda: self.interrupt)
             edit = {"timing": self.edit_timing, **self.options, **self.edit_options}
             options = {**edit, **options}
         if guidance_scale is not None:
@@ -311,13 +320,11 @@ class MusePipeline:
                 size=size,
                 **{**options, "guide": options["guide"] or _NoGuide()},
             ).to(self.device)
-        seeds = seeds_of(generators, len(prompts))
-        rows = zip(prompts, targets, seeds, strict=True)
-        jobs = [Job(str(index), *row) for index, row in enumerate(rows)]
-        step_end = StepEnds(self, callback_on_step_end, callback_on_step_end_tensor_inputs, sampler)
-        results = run(sampler, jobs, negatives, slots, step_end, self.show_progress)
+        watched = callback_on_step_end_tensor_inputs
+        step_ends = StepEnds(self, callback_on_step_end, watched, sampler, rows)
+        results = run(sampler, jobs, slots, step_ends, self.show_progress)
         made = MusePipelineOutput(
-            images_of(self.backbone, results, {**source.begun, **step_end.latents}, output_type),
+            images_of(self.backbone, results, output_type),
             [result.trace for result in results],
             [result.probabilities if options["guide"] else {} for result in results],
         )

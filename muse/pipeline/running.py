@@ -10,7 +10,9 @@ from torch import Tensor
 
 from muse.core.jobs import Job
 from muse.core.results import Result
-from muse.core.types import MuseError
+from muse.core.types import Denoised, MuseError
+from muse.core.watching import Watcher
+from muse.runs import Memory, make
 from muse.sampling import Sampler
 from muse.tasks.progress import RowProgress
 
@@ -18,7 +20,7 @@ Callback: TypeAlias = Callable[[Any, int, Tensor, dict[str, Any]], Mapping[str, 
 """``callback(pipe, step, timestep, callback_kwargs)``, which may return other ``latents``."""
 
 
-class StepEnds:
+class StepEnds(Watcher):
     """What happens after a step: the caller's callback is asked, and the latents are kept.
 
     Args:
@@ -26,13 +28,19 @@ class StepEnds:
         callback: the caller's, or None.
         watched: which tensors it is given, ``latents`` or none.
         sampler: for the timesteps.
+        rows: job id -> the row that the callback is told.
 
     Raises:
         MuseError: a tensor that can't be watched.
     """
 
     def __init__(
-        self, pipe: Any, callback: Callback | None, watched: Sequence[str], sampler: Sampler
+        self,
+        pipe: Any,
+        callback: Callback | None,
+        watched: Sequence[str],
+        sampler: Sampler,
+        rows: Mapping[str, int],
     ) -> None:
         if set(watched) - {"latents"}:
             raise MuseError(
@@ -43,39 +51,48 @@ class StepEnds:
         self.callback = callback
         self.watched = watched
         self.timesteps = sampler.setup.grid.timesteps
-        self.latents: dict[int, Tensor] = {}
+        self.rows = rows
 
     @property
     def stopped(self) -> bool:
         """Whether the caller has set ``pipe._interrupt``, which is how diffusers' are stopped."""
         return bool(self.pipe.interrupt)
 
-    def __call__(self, job: Job, step: int, x: Tensor) -> Tensor:
+    def stepped(
+        self, job: Job, step: int, latent: Tensor, denoised: Denoised, picture: Tensor | None
+    ) -> Tensor:
         """The latent (1, ...) that the row goes on with."""
-        row = int(job.id)
         if self.callback is not None:
-            given = {"row": row, **({"latents": x} if self.watched else {})}
+            given = {"row": self.rows[job.id], **({"latents": latent} if self.watched else {})}
             told = self.callback(self.pipe, step, self.timesteps[step], given) or {}
-            new = told.get("latents", x)
-            if new.shape != x.shape:
+            new = told.get("latents", latent)
+            if new.shape != latent.shape:
                 raise MuseError(
-                    f"the callback's latents are {tuple(new.shape)}. Return {tuple(x.shape)}."
+                    f"the callback's latents are {tuple(new.shape)}. Return {tuple(latent.shape)}."
                 )
-            x = new.to(x)
-        self.latents[row] = x
-        return x
+            latent = new
+        return latent
+
+
+class Results(Memory):
+    """Results of a call, all of which must be well."""
+
+    def save(self, result: Result, backbone: Any) -> None:
+        """Keep it.
+
+        Raises:
+            MuseError: it failed.
+        """
+        if result.failure is not None:
+            raise MuseError(f"{result.job.prompt!r} failed: {result.failure}")
+        super().save(result, backbone)
 
 
 def run(
-    sampler: Sampler,
-    jobs: Sequence[Job],
-    negative_prompts: Sequence[str],
-    slots: int,
-    step_end: StepEnds,
-    visible: bool,
+    sampler: Sampler, jobs: Sequence[Job], slots: int, step_ends: StepEnds, visible: bool
 ) -> list[Result]:
-    """The results in the order of the jobs, whose ids are their places in it, as are those of the
-    negative prompts; where `step_end` has stopped them, as far as each has come.
+    """The results in the order of the jobs; where `step_ends` has stopped them, as far as each has
+    come.
 
     Raises:
         MuseError: a picture that failed.
@@ -83,18 +100,15 @@ def run(
     Warns:
         UserWarning: words of a prompt that the model can't read; pictures never steered.
     """
-    for line in sampler.remarks((job.prompt for job in jobs), negative_prompts):
+    negatives = [job.negative_prompt or "" for job in jobs]
+    for line in sampler.remarks((job.prompt for job in jobs), negatives):
         warnings.warn(line, stacklevel=3)
-    negatives = {job.id: negative for job, negative in zip(jobs, negative_prompts, strict=True)}
-    results: dict[int, Result] = {}
+    sink = Results()
     with RowProgress(len(jobs), len(sampler.setup.grid), visible) as progress:
-        for result in sampler.sample(jobs, slots, progress, step_end, negatives):
-            if result.failure is not None:
-                raise MuseError(f"{result.job.prompt!r} failed: {result.failure}")
-            results[int(result.job.id)] = result
-    done = [results[row] for row in range(len(jobs))]
+        make(sampler, jobs, sink, slots, (step_ends, progress))
+    done = [sink.results[job.id] for job in jobs]
     never = [result for result in done if result.job.target and result.trace.start_step is None]
-    if never and not step_end.stopped:
+    if never and not step_ends.stopped:
         told = f"{len(never)} of {len(jobs)} pictures were never steered"
         warnings.warn(f"{told}: {sampler.timing.remedy}.", stacklevel=3)
     return done

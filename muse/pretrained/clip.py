@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import (
     AutoImageProcessor,
@@ -24,6 +27,20 @@ from muse.pretrained.models import Preprocessing, load, load_model
 
 TOWER = ("vision_model", "visual_projection")
 """The parts of a pair that read pictures; SigLIP has no projection."""
+_SEEN: ContextVar[dict[Any, tuple[Tensor, Tensor]] | None] = ContextVar("_SEEN")
+"""Features by CLIP, picture and mode; the picture is kept beside them, so that no other gets its
+number.
+"""
+
+
+@contextmanager
+def pictures_read_once() -> Iterator[None]:
+    """Inside, a CLIP that several parts share reads each batch of pictures once."""
+    token = _SEEN.set({})
+    try:
+        yield
+    finally:
+        _SEEN.reset(token)
 
 
 class Clip(nn.Module):
@@ -85,6 +102,14 @@ class Clip(nn.Module):
         """Projected image features, NOT normalised, (B, width), of pictures (B, 3, H, W) in
         about [0, 1]; differentiable.
         """
+        seen, key = _SEEN.get(None), (id(self), id(image), torch.is_grad_enabled())
+        if seen is None:
+            return self._image(image)
+        if key not in seen:
+            seen[key] = image, self._image(image)
+        return seen[key][1]
+
+    def _image(self, image: Tensor) -> Tensor:
         return features(self.model.get_image_features(pixel_values=self.preprocess(image)))
 
     def text(self, texts: Sequence[str]) -> Tensor:

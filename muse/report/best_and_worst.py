@@ -43,7 +43,7 @@ def best_and_worst(evaluation: Evaluation) -> Image.Image | None:
         [[name in r["target"] for name in EMOTIONS] for r in evaluation.run.records], dtype=float
     )
     value: Values = np.mean(
-        [(judge.readings["steered"] * wanted).sum(-1) for judge in judges], axis=0
+        [(judge.readings[evaluation.shown] * wanted).sum(-1) for judge in judges], axis=0
     )
     order = [int(index) for index in np.argsort(-value, kind="stable")]
     shown = min(COLUMNS * ROWS, -(-len(order) // 2))
@@ -73,9 +73,9 @@ def _band(
         left = MARGIN + place % COLUMNS * (TILE + GAP)
         head = top + place // COLUMNS * (HEADER + TILE + LABEL)
         draw.text((left, head), _cut(draw, record["prompt"], TILE, 14), fill=FAINT, font=font(14))
-        path = evaluation.run.path(record, "steered")
-        assert path is not None
-        tile(sheet, path, left, head + HEADER - 10)
+        path = evaluation.arms[evaluation.shown](record)
+        if path is not None:
+            tile(sheet, path, left, head + HEADER - 10)
         target, color = record["target"], COLORS[strongest(record["target"])]
         caption(draw, left, head + HEADER - 10, target_text(target), color, value[index], "")
 

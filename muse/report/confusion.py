@@ -22,9 +22,9 @@ def confusion_counts(evaluation: Evaluation, judge: Measured) -> dict[str, dict[
     for.
     """
     targets = evaluation.parts()["emotions"]
-    found = {name: _count(judge.readings["steered"][rows]) for name, rows in targets.items()}
-    if "plain" in judge.readings:
-        found["plain"] = _count(judge.readings["plain"])
+    found = {name: _count(judge.readings[evaluation.shown][rows]) for name, rows in targets.items()}
+    if evaluation.base in judge.readings:
+        found[evaluation.base] = _count(judge.readings[evaluation.base])
     return found
 
 

@@ -14,11 +14,9 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from muse.core.emotions import EMOTIONS
-from muse.metrics.bootstrap import RESAMPLES, SEED, Estimate
+from muse.metrics.bootstrap import RESAMPLES, SEED, SET_RESAMPLES, Estimate, ratio_name
 from muse.metrics.evaluation import Evaluation, Measured
 from muse.report.confusion import confusion_counts
-
-HEADINGS = {"plain": "plain", "steered": "steered", "ratio": "steered / plain"}
 
 
 def cell(estimate: Estimate | None, show: str) -> str:
@@ -32,10 +30,24 @@ def cell(estimate: Estimate | None, show: str) -> str:
 
 
 def cells(evaluation: Evaluation, measured: Measured, rows: Sequence[int]) -> list[str]:
-    """Plain, steered and their ratio, of some records."""
+    """Of some records each arm's number, and the ratios."""
     found = evaluation.summary(measured, rows)
-    shows = {name: ".1%" if name == "ratio" else measured.metric.show for name in HEADINGS}
+    shows = {
+        name: measured.metric.show if name in evaluation.arms else ".1%"
+        for name in headings(evaluation)
+    }
     return [cell(found.get(name), show) for name, show in shows.items()]
+
+
+def headings(evaluation: Evaluation) -> dict[str, str]:
+    """What stands over the columns, by the names of arms and ratios."""
+    arms, base = list(evaluation.arms), evaluation.base
+    ratios = {
+        ratio_name(arm, base, len(arms)): f"{arm} / {base}"
+        for arm in arms
+        if arm != base and base in arms
+    }
+    return {**{arm: arm for arm in arms}, **ratios}
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
@@ -46,7 +58,7 @@ def tables(evaluation: Evaluation) -> list[Table]:
         table = Table(title=f"{name}: {len(rows)} pictures", title_justify="left", box=SIMPLE)
         table.title_style = "bold"
         table.add_column("metric", style="cyan", no_wrap=True)
-        for heading in HEADINGS.values():
+        for heading in headings(evaluation).values():
             table.add_column(heading, justify="right")
         for measured in evaluation.measured:
             table.add_row(measured.title, *cells(evaluation, measured, rows))
@@ -64,7 +76,9 @@ def remarks(evaluation: Evaluation) -> list[str]:
     if run.left:
         lines.append(f"{run.left} jobs of the run are not made yet: it has not come to its end.")
     lines.append(f"In brackets: 95 % intervals, {RESAMPLES:,} bootstrap samples of whole prompts.")
-    if any("plain" in measured.values for measured in evaluation.measured):
+    if any(measured.metric.of_sets for measured in evaluation.measured):
+        lines.append(f"Numbers of whole sets have {SET_RESAMPLES} samples.")
+    if "plain" in evaluation.arms:
         lines.append("A plain picture counts once for every job that it stands for.")
     if any(measured.guided for measured in evaluation.measured):
         lines.append("* also guided this run: it measures what steering aimed at.")
@@ -80,11 +94,11 @@ def markdown(evaluation: Evaluation, pictures: Mapping[str, str]) -> str:
     parts = evaluation.parts()
     lines = [f"# Evaluation of {evaluation.run.folder.resolve().name}", ""]
     lines += [f"- {line}" for line in remarks(evaluation)]
-    lines += ["", *_head("metric")]
+    lines += ["", *_head("metric", evaluation)]
     for measured in evaluation.measured:
         lines.append(_line(measured.title, cells(evaluation, measured, parts["overall"]["all"])))
     for measured in evaluation.measured:
-        lines += ["", f"## {measured.title}", "", *_head("pictures")]
+        lines += ["", f"## {measured.title}", "", *_head("pictures", evaluation)]
         for part in parts.values():
             for name, rows in part.items():
                 found = cells(evaluation, measured, rows)
@@ -94,8 +108,9 @@ def markdown(evaluation: Evaluation, pictures: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _head(first: str) -> list[str]:
-    return [_line(first, list(HEADINGS.values())), "|---|---|---|---|"]
+def _head(first: str, evaluation: Evaluation) -> list[str]:
+    columns = list(headings(evaluation).values())
+    return [_line(first, columns), "|---" * (1 + len(columns)) + "|"]
 
 
 def _line(first: str, rest: Sequence[str]) -> str:
@@ -108,18 +123,18 @@ def as_csv(evaluation: Evaluation) -> str:
     """
     text = io.StringIO()
     columns = ["id", "arm", "prompt", "target", "group"]
-    for measured in evaluation.measured:
+    of_pictures = [measured for measured in evaluation.measured if not measured.metric.of_sets]
+    for measured in of_pictures:
         name = measured.metric.name
         columns += [name, f"{name}: read", f"{name}: p_target"][: 3 if measured.readings else 1]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    arms = evaluation.measured[0].values if evaluation.measured else ()
     for index, record in enumerate(evaluation.run.records):
         about = [record["prompt"], evaluation.targets[index], evaluation.groups[index]]
-        for arm in arms:
-            if evaluation.run.path(record, arm) is not None:
+        for arm, of in evaluation.arms.items():
+            if of(record) is not None:
                 line = [record["id"], arm, *about]
-                for measured in evaluation.measured:
+                for measured in of_pictures:
                     line += _values(measured, arm, index, record["target"])
                 writer.writerow(line)
     return text.getvalue()

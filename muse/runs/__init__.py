@@ -2,6 +2,7 @@
 
 from muse.runs.deciding import Deciding
 from muse.runs.folder import RunFolder
+from muse.runs.sinks import Memory, Sink, make
 from muse.runs.tickets import Tickets
 
-__all__ = ["Deciding", "RunFolder", "Tickets"]
+__all__ = ["Deciding", "Memory", "RunFolder", "Sink", "Tickets", "make"]

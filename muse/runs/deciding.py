@@ -22,10 +22,12 @@ from muse.core.types import MuseError
 from muse.data import job_entry
 from muse.pretrained.packaged import locate
 
-NOT_PIXELS = frozenset({"output_dir", "overwrite", "retry_failed", "slots", "plain"})
+NOT_PIXELS = frozenset({"output_dir", "overwrite", "retry_failed", "slots", "plain", "watchers"})
 """Options of a run that change no picture."""
 LOADED = frozenset({"pretrained", "checkpoint", "clip", "config", "preview_decoder", "model"})
 """Options of our parts that name a folder or a file to load."""
+FORMAT = 2
+"""Of what is noted, and of the digests; a run of another one is not gone on with."""
 PRECISION = "32-true"
 """Lightning's default."""
 
@@ -48,7 +50,8 @@ class Deciding:
         model = dict(self.config.get("model") or {})
         kept = {name: value for name, value in model.items() if name not in NOT_PIXELS}
         precision = (self.config.get("trainer") or {}).get("precision") or PRECISION
-        flat = {**dict(_flat(absolute(kept), "")), "precision": precision}
+        told = {name: v for name, v in _flat(absolute(kept), "") if v is not None}
+        flat = {**told, "precision": precision}
         # As JSON has it, for this is compared with what an earlier run wrote.
         settings: dict[str, Any] = json.loads(json.dumps(flat, default=str))
         return settings
@@ -100,7 +103,8 @@ class Deciding:
 
     def noted(self) -> str:
         """What a run's folder keeps of this, as JSON that `Noted` reads."""
-        told = {"settings": self.settings, "weights": self.weights, "files": self.digests.known}
+        told: dict[str, Any] = {"format": FORMAT, "settings": self.settings}
+        told |= {"weights": self.weights, "files": self.digests.known}
         return json.dumps(told, indent=1, ensure_ascii=False, default=str) + "\n"
 
 
@@ -123,6 +127,8 @@ class Noted:
         """From a file; one that is missing or damaged says nothing."""
         try:
             noted = json.loads(path.read_text(encoding="utf-8"))
+            if noted.get("format") != FORMAT:  # digests were made otherwise
+                return cls()
             return cls(noted["settings"], noted["weights"], noted["files"])
         except (OSError, ValueError, KeyError, TypeError):
             return cls()

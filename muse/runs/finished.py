@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from torch import Tensor
@@ -18,15 +18,10 @@ from muse.guides import Guide
 from muse.pretrained.packaged import locate
 from muse.runs.records import Layout, Record, read_listing, read_records
 
-Arm = Literal["plain", "steered"]
-
-ARMS: tuple[Arm, Arm] = ("plain", "steered")
-"""What is compared: the pictures of the plain model, and those that muse steered."""
-
 
 @dataclass(frozen=True, eq=False)
 class FinishedRun:
-    """What a run left in its folder (see `muse.tasks.run_folder.RunFolder`).
+    """What a run left in its folder (see `muse.runs.RunFolder`).
 
     Attributes:
         folder: the folder.
@@ -72,25 +67,37 @@ class FinishedRun:
         left = len({entry["id"] for entry in read_listing(folder)} - {r["id"] for r in records})
         return cls(folder, done, len(records) - len(done), config, left)
 
-    def path(self, record: Record, arm: Arm) -> Path | None:
-        """Where a record's picture lies; None for a plain one that was never made."""
-        layout = Layout(self.folder)
-        if arm == "steered":
-            return layout.picture(record["id"])
+    @property
+    def arms(self) -> dict[str, Callable[[Record], Path | None]]:
+        """Where the pictures of the plain model lie, if there are any, and those that muse steered:
+        ``plain`` and ``steered``.
+        """
+        found = {"plain": self.plain, "steered": self.steered}
+        return {name: of for name, of in found.items() if any(map(of, self.records))}
+
+    def steered(self, record: Record) -> Path:
+        """Where a record's picture lies."""
+        return Layout(self.folder).picture(record["id"])
+
+    def plain(self, record: Record) -> Path | None:
+        """Where its plain twin's does; None where that was never made."""
         # A twin that failed has no probabilities, and no picture.
         told = record["plain"] and record["plain_probabilities"]
-        return layout.picture(record["plain"], plain=True) if told else None
+        return Layout(self.folder).picture(record["plain"], plain=True) if told else None
 
-    def check_pictures(self, sources: bool) -> None:
-        """Refuse a run whose pictures are not all there.
+    def check_pictures(
+        self, sources: bool, arms: Mapping[str, Callable[[Record], Path | None]] | None = None
+    ) -> None:
+        """Refuse pictures that are not all there.
 
         Args:
             sources: whether the pictures that were edited are needed too.
+            arms: whose pictures; None is the run's own.
 
         Raises:
             MuseError: some are missing; says how many, and names the first.
         """
-        wanted = [self.path(record, arm) for record in self.records for arm in ARMS]
+        wanted = [arm(record) for record in self.records for arm in (arms or self.arms).values()]
         if sources:
             wanted += [Path(record["image"]) for record in self.records if record["image"]]
         paths = list(dict.fromkeys(path for path in wanted if path is not None))

@@ -19,6 +19,7 @@ from muse.core.pictures import Picture, save_png
 from muse.core.results import Result
 from muse.core.types import MuseError
 from muse.data import as_jsonl, job_entry, plain_twins
+from muse.data.jobs import OWN
 from muse.runs.deciding import Deciding, Noted, absolute
 from muse.runs.records import (
     Layout,
@@ -30,9 +31,10 @@ from muse.runs.records import (
     short_records,
     write_record,
 )
+from muse.runs.sinks import Sink
 
 
-class RunFolder:
+class RunFolder(Sink):
     """The folder that a run leaves: config.yaml, jobs.jsonl, images/, records/, plain/ and
     plain_records/. Every file is written whole or not at all, a picture's record last; pictures
     have the model's size, those made from a picture too.
@@ -45,19 +47,17 @@ class RunFolder:
         retry_failed: whether jobs that failed are tried again.
 
     Attributes:
-        jobs: all jobs of the run, those of earlier starts first.
-        twins: their plain twins.
+        entries: what jobs.jsonl says about those of earlier starts, by id.
         damaged: names of records that couldn't be read, and will be made anew.
     """
 
     def __init__(self, path: Path, overwrite: bool = False, retry_failed: bool = False) -> None:
         self.layout = Layout(path.absolute())
+        super().__init__()
         self.overwrite, self.retry_failed = overwrite, retry_failed
-        self.jobs: list[Job] = []
-        self.twins = plain_twins([])
         self.deciding, self.before = Deciding({}), Noted()
+        self.entries: dict[str, dict[str, Any]] = {}
         self.damaged: set[str] = set()
-        self.made_by: Mapping[str, Any] = {}
         self._lock: FileLock | None = None
         self._plain: dict[str, dict[str, float]] = {}
 
@@ -80,24 +80,36 @@ class RunFolder:
         """
         make_folder(self.path)
         self._claim()
-        entries = self._join(jobs, config)
-        changes = self._changes(jobs, entries)
+        self.join(jobs, config)
+        changes = self._changes(jobs)
         if changes:
             self._replace_or_refuse(changes, jobs)
-            entries = self._join(jobs, config)
+            self.join(jobs, config)
         with written(f"into {str(self.path)!r}"):
             for name in (self.path, *self.layout.folders()):
                 make_folder(name)
                 sweep(name)
-            new = [job_entry(job) for job in jobs if job.id not in entries]
-            write_text(self.layout.jobs, as_jsonl([*entries.values(), *new]))
+            new = [job_entry(job) for job in jobs if job.id not in self.entries]
+            write_text(self.layout.jobs, as_jsonl([*self.entries.values(), *new]))
             write_text(self.layout.settings, self.deciding.noted())
             if repeatable:
                 write_text(self.layout.config, repeatable_config(config))
 
     def join(self, jobs: Sequence[Job], config: Mapping[str, Any]) -> None:
-        """Take part in a run whose folder another process has opened."""
-        self._join(jobs, config)
+        """Take settings and jobs, after those of earlier starts."""
+        self.before = Noted.read(self.layout.settings)
+        self.deciding = Deciding(config, Digests(self.before.files))
+        self.entries = {entry["id"]: entry for entry in read_listing(self.path)}
+        new = (job for job in jobs if job.id not in self.entries)
+        self.jobs = [*map(listed_job, self.entries.values()), *new]
+        self.twins = plain_twins(self.jobs)
+
+    def remarks(self) -> list[str]:
+        """Which records couldn't be read."""
+        if not self.damaged:
+            return []
+        names = ", ".join(sorted(self.damaged)[:3])
+        return [f"Damaged records, made anew: {len(self.damaged)} ({names})."]
 
     def release(self) -> None:
         """Let other processes write to the folder."""
@@ -170,17 +182,7 @@ class RunFolder:
             ) from None
         self._lock = lock
 
-    def _join(self, jobs: Sequence[Job], config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Take settings and jobs, after those of earlier starts, whose entries are returned."""
-        self.before = Noted.read(self.layout.settings)
-        self.deciding = Deciding(config, Digests(self.before.files))
-        entries = {entry["id"]: entry for entry in read_listing(self.path)}
-        new = (job for job in jobs if job.id not in entries)
-        self.jobs = [*map(listed_job, entries.values()), *new]
-        self.twins = plain_twins(self.jobs)
-        return entries
-
-    def _changes(self, jobs: Sequence[Job], entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    def _changes(self, jobs: Sequence[Job]) -> list[str]:
         """In what this run differs from the one in the folder, in words; nothing where it goes on
         with it, or there is none.
         """
@@ -188,7 +190,7 @@ class RunFolder:
         if not self.before.settings and any(self.layout.records.glob("*.json")):
             changes = ["it was made by an older muse, or its settings.json is damaged"]
         for job in jobs:
-            was, now = entries.get(job.id, {}), job_entry(job)
+            was, now = self.entries.get(job.id, {}), job_entry(job)
             words = [
                 f"{name} was {was.get(name)!r}, is {value!r}"
                 for name, value in now.items()
@@ -198,8 +200,9 @@ class RunFolder:
         return changes
 
     def _replace_or_refuse(self, changes: Sequence[str], jobs: Sequence[Job]) -> None:
-        if not self.overwrite:
-            count = sum(1 for _ in self.layout.records.glob("*.json"))
+        count = sum(1 for _ in self.layout.records.glob("*.json"))
+        twins = any(self.layout.plain_records.glob("*.json"))
+        if not self.overwrite and (count or twins):  # else there is nothing to lose
             more = f" (and {len(changes) - 1} more changes)" if len(changes) > 1 else ""
             raise MuseError(
                 f"{str(self.path)!r} holds another run ({count} pictures): {changes[0]}{more}. "
@@ -257,7 +260,10 @@ class RunFolder:
 def listed_job(entry: Mapping[str, Any]) -> Job:
     """The job of such an entry; its picture is not looked for."""
     image = Path(entry["image"]) if entry.get("image") else None
-    return Job(entry["id"], entry["prompt"], entry["emotion"], entry["seed"], image)
+    own = {name: entry[name] for name in OWN if name in entry}
+    if "size" in own:
+        own["size"] = tuple(own["size"])
+    return Job(entry["id"], entry["prompt"], entry["emotion"], entry["seed"], image, **own)
 
 
 def save_picture(

@@ -15,6 +15,7 @@ from datetime import timedelta
 from torch.distributed import DistError, PrefixStore, Store, TCPStore
 
 from muse.core.types import MuseError
+from muse.core.watching import Watcher
 
 PATIENCE = 30.0
 """Seconds without a sign of life after which a process counts as gone, at least."""
@@ -26,7 +27,7 @@ GONE = (DistError, RuntimeError, ConnectionError)
 """What a store raises that isn't there any more."""
 
 
-class Tickets:
+class Tickets(Watcher):
     """The tickets of one process.
 
     Args:
@@ -111,7 +112,7 @@ class Tickets:
             return False
         return well
 
-    def alive(self) -> None:
+    def answered(self) -> None:
         """Give a sign of life after a round of work, at most one a second."""
         now = time.monotonic()
         if self._told:

@@ -3,43 +3,61 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from itertools import pairwise
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from muse.backbones import Backbone
-from muse.core.asks import Ask, Evaluate, Evaluation, Observation, Observe, Predict
+from muse.core.asks import (
+    Ask,
+    Evaluate,
+    Evaluation,
+    Judge,
+    Judgement,
+    Observation,
+    Observe,
+    Predict,
+    Unroll,
+    Unrolled,
+    Variation,
+)
 from muse.core.types import (
     Denoised,
     Goal,
     LossTerms,
     Node,
     Reading,
-    Rows,
+    Tensors,
     cat_rows,
-    mix,
     split_rows,
 )
 from muse.guides import Guide, Similarity
 from muse.losses import EmotionLoss
+from muse.pretrained.clip import pictures_read_once
+from muse.sampling.stacking import (
+    is_finite,
+    join_denoised,
+    kind_of,
+    seen_by_rows,
+    split_denoised,
+    stack_goals,
+)
 from muse.steering import Steering
 
 
 class Answers(nn.Module):
-    """The frozen parts, and the batched work on them.
+    """The parts that rows share, and the batched work on them.
 
     Args:
         backbone: the diffusion model.
         guide: the emotion classifier.
-        steering: how S enters the model, and its optimiser.
-        loss: what S minimises.
+        steering: what varies in an `Evaluate` that names nothing else.
+        loss: what is minimised.
         similarity: of a picture to its prompt, or None where no part asks for it.
-        guidance_scale: of classifier-free guidance, 1 for none.
-        guided_x0: whether guide and similarity see the x0 of the guided mix, or that of the
-            conditional prediction alone (Eq. 7 leaves it open).
-        emotion_scale: of what S adds, or None for the paper's one scale.
     """
 
     def __init__(
@@ -49,9 +67,6 @@ class Answers(nn.Module):
         steering: Steering,
         loss: EmotionLoss,
         similarity: Similarity | None,
-        guidance_scale: float,
-        guided_x0: bool,
-        emotion_scale: float | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -59,39 +74,12 @@ class Answers(nn.Module):
         self.steering = steering
         self.loss = loss
         self.similarity = similarity
-        self.guidance_scale = guidance_scale
-        self.guided_x0 = guided_x0
-        self.emotion_scale = emotion_scale
-        self.eval().requires_grad_(False)
-
-    @property
-    def guides_prompt(self) -> bool:
-        """Whether there is classifier-free guidance, and the negative prompt is read."""
-        return self.guidance_scale != 1
-
-    def guided(
-        self, prediction: Denoised, unconditional: Denoised | None, plain: Denoised | None = None
-    ) -> Denoised:
-        """Classifier-free guidance of a prediction, with or without S. Given the `plain` one too,
-        S alone acts at `emotion_scale`, on top of the guided plain prediction.
-        """
-        if plain is None or self.emotion_scale is None:
-            return mix(prediction, unconditional, self.guidance_scale)
-        base = mix(plain, unconditional, self.guidance_scale)
-        return mix(prediction, plain, self.emotion_scale, base)
-
-    def seen(
-        self, prediction: Denoised, unconditional: Denoised | None, plain: Denoised | None = None
-    ) -> Tensor:
-        """The x0 that guide and similarity look at, (B, ...)."""
-        shown = self.guided(prediction, unconditional, plain) if self.guided_x0 else prediction
-        return shown.x0
 
     def forward(self, asks: Sequence[Ask]) -> list[Any]:
         """Answer asks in their order; those of equal kind and shape share one call."""
         groups: dict[Hashable, list[int]] = defaultdict(list)
         for index, ask in enumerate(asks):
-            groups[_kind(ask)].append(index)
+            groups[kind_of(ask)].append(index)
         answers: list[Any] = [None] * len(asks)
         for indices in groups.values():
             group: list[Any] = [asks[index] for index in indices]
@@ -100,118 +88,195 @@ class Answers(nn.Module):
         return answers
 
     def _answer(self, group: list[Any]) -> Sequence[Any]:
-        if isinstance(group[0], Predict):
-            return self.predict(group)
-        return self.observe(group) if isinstance(group[0], Observe) else self.evaluate(group)
+        by: dict[type, Callable[[list[Any]], Sequence[Any]]] = {
+            Predict: self.predict,
+            Observe: self.observe,
+            Evaluate: self.evaluate,
+            Judge: self.judge,
+            Unroll: self.unroll,
+        }
+        return by[type(group[0])](group)
 
     @torch.no_grad()
-    def predict(self, asks: Sequence[Predict]) -> list[Denoised]:
+    def predict(self, asks: Sequence[Predict]) -> list[Any]:
         """One model call without gradient."""
         x = torch.cat([ask.x for ask in asks])
         node = Node.stack([ask.node for ask in asks])
-        return _split(self.backbone.denoise(x, node, cat_rows([ask.cond for ask in asks])))
+        cond, take = cat_rows([ask.cond for ask in asks]), asks[0].take
+        if not take and not asks[0].give:
+            return split_denoised(self.backbone.denoise(x, node, cond))
+        give = cat_rows([ask.give for ask in asks])
+        denoised, taken = self.backbone.denoise_with(x, node, cond, take, give)
+        if not take:
+            return split_denoised(denoised)
+        return list(zip(split_denoised(denoised), split_rows(taken, len(asks)), strict=True))
 
     @torch.no_grad()
     def observe(self, asks: Sequence[Observe]) -> list[Observation]:
-        """One decoding, one look by guide and similarity."""
+        """One decoding, one look by guide and similarity, as far as somebody reads them."""
         decode = self.backbone.decode if asks[0].final else self.backbone.preview
         image = decode(torch.cat([ask.x0 for ask in asks]))
-        prompts = [ask.prompt for ask in asks]
-        similarity: list[Any] = [None] * len(asks)
-        if self.similarity is not None:
-            similarity = self.similarity(image, prompts).tolist()
-        columns = image.split(1), self.guide.read(image).split(1), similarity
-        return [Observation(*row) for row in zip(*columns, strict=True)]
+        named = [index for index, ask in enumerate(asks) if ask.logits]
+        compared = [index for index, ask in enumerate(asks) if ask.similarity]
+        logits: dict[int, Tensor] = {}
+        similarity: dict[int, float] = {}
+        with pictures_read_once():
+            if compared and self.similarity is not None:
+                found = self.similarity(_some(image, compared), [asks[i].prompt for i in compared])
+                similarity = dict(zip(compared, found.tolist(), strict=True))
+            if named:
+                read = self.guide.read(_some(image, named))
+                logits = dict(zip(named, read.split(1), strict=True))
+        return [
+            Observation(one, logits.get(index), similarity.get(index))
+            for index, one in enumerate(image.split(1))
+        ]
+
+    def look(self, image: Tensor, prompts: Sequence[str], goal: Goal) -> tuple[Reading, LossTerms]:
+        """What guide and, where the loss reads it, similarity see in pictures; and the loss."""
+        with pictures_read_once():
+            similarity = None
+            if self.similarity is not None and self.loss.needs_similarity:
+                similarity = self.similarity(image, prompts)
+            reading = Reading(self.guide.read(image), similarity)
+        return reading, self.loss(reading, goal)
 
     def evaluate(self, asks: Sequence[Evaluate]) -> list[Evaluation]:
-        """One model call with gradient to the steering variable, and one optimiser step; no
-        gradient where no row will step again.
+        """One model call with gradient to what varies (two, where the unconditional branch varies
+        with it), and one step; no gradient where no row will step again.
         """
         x = torch.cat([ask.x for ask in asks])
         node = Node.stack([ask.node for ask in asks])
         cond = cat_rows([ask.cond for ask in asks])
         state = cat_rows([ask.state for ask in asks])
-        goal = _stack_goals([ask.goal for ask in asks])
-        unconditional = _join([ask.unconditional for ask in asks])
-        plain = _join([ask.plain for ask in asks])
-        stepping = not all(ask.last for ask in asks)
-        names = self.steering.variables(state) if stepping else ()
+        goal = stack_goals([ask.goal for ask in asks])
+        unconditional = join_denoised([ask.unconditional for ask in asks])
+        plain = join_denoised([ask.plain for ask in asks])
+        variation = self._variation(asks)
+        names = () if all(ask.last for ask in asks) else variation.variables(state)
         leaves = {name: state[name].detach().clone().requires_grad_() for name in names}
         with torch.set_grad_enabled(bool(names)):
-            shown, extended = self.steering.inject(self.backbone, x, cond, {**state, **leaves})
+            shown, extended = variation.inject(self.backbone, x, cond, {**state, **leaves})
             prediction = self.backbone.denoise(shown, node, extended)
-            image = self.backbone.preview(self.seen(prediction, unconditional, plain))
-            similarity = None
-            if self.similarity is not None and self.loss.needs_similarity:
-                similarity = self.similarity(image, [ask.prompt for ask in asks])
-            reading = Reading(self.guide.read(image), similarity)
-            loss = self.loss(reading, goal)
+            nulls = [ask.null for ask in asks if ask.null is not None]
+            if nulls:
+                unconditional = self.backbone.denoise(shown, node, cat_rows(nulls))
+            guidances = [ask.guidance for ask in asks]
+            image = self.backbone.preview(seen_by_rows(guidances, prediction, unconditional, plain))
+            reading, loss = self.look(image, [ask.prompt for ask in asks], goal)
             summed = loss.total.sum()  # rows are independent: each gets its own gradient
         slopes = torch.autograd.grad(summed, list(leaves.values())) if names else ()
         gradient = dict(zip(names, slopes, strict=True))
-        return self._evaluations(asks, prediction, reading, loss, gradient, state)
+        anew, seen = unconditional if nulls else None, (image.detach(), reading, loss)
+        return self._evaluations(asks, prediction, anew, *seen, gradient, state)
 
     @torch.no_grad()
     def _evaluations(
         self,
         asks: Sequence[Evaluate],
         prediction: Denoised,
+        unconditional: Denoised | None,
+        image: Tensor,
         reading: Reading,
         loss: LossTerms,
-        gradient: Rows,
-        state: Rows,
+        gradient: Tensors,
+        state: Tensors,
     ) -> list[Evaluation]:
-        finite = _finite(prediction.x0) & _finite(prediction.eps) & loss.total.isfinite()
-        steppable, proposal = torch.zeros_like(finite), state
-        if gradient:
-            steppable = torch.stack([finite, *map(_finite, gradient.values())]).all(0)
-            i = torch.tensor([ask.step for ask in asks], device=finite.device)
-            k = torch.tensor([ask.iteration for ask in asks], device=finite.device)
-            proposal = self.steering.step(state, gradient, i, k)
-        columns = zip(
-            asks,
-            _split(prediction),
-            split_rows(proposal, len(asks)),
-            loss.total.tolist(),
-            zip(*(term.tolist() for term in loss.terms.values()), strict=True),
-            reading.logits.softmax(-1).tolist(),
-            finite.tolist(),
-            steppable.tolist(),
-            strict=True,
-        )
+        """What was found, row by row, as numbers."""
+        finite = is_finite(prediction.x0, prediction.eps, loss.total[:, None])
+        steppable, proposal = self._step(asks, state, gradient, finite)
+        predictions, proposals = split_denoised(prediction), split_rows(proposal, len(asks))
+        numbers, slopes = judged(reading, loss), split_rows(gradient, len(asks))
+        sound, steps = finite.tolist(), steppable.tolist()
+        anew = [None] * len(asks) if unconditional is None else split_denoised(unconditional)
         return [
-            Evaluation(one, ask.state, new, total, dict(zip(loss.terms, terms, strict=True)), *rest)
-            for ask, one, new, total, terms, *rest in columns
+            Evaluation(
+                predictions[b],
+                ask.state,
+                proposals[b],
+                *numbers[b],
+                sound[b],
+                steps[b],
+                slopes[b],
+                anew[b],
+                image[b : b + 1] if ask.pictured else None,
+            )
+            for b, ask in enumerate(asks)
         ]
 
+    def _step(
+        self, asks: Sequence[Evaluate], state: Tensors, gradient: Tensors, finite: Tensor
+    ) -> tuple[Tensor, Tensors]:
+        """Which rows can go on, (B,), and where to."""
+        if all(ask.last for ask in asks):
+            return torch.zeros_like(finite), state
+        i = torch.tensor([ask.step for ask in asks], device=finite.device)
+        k = torch.tensor([ask.iteration for ask in asks], device=finite.device)
+        steppable = torch.stack([finite, *map(is_finite, gradient.values())]).all(0)
+        return steppable, self._variation(asks).step(state, gradient, i, k)
 
-def _kind(ask: Ask) -> Hashable:
-    if isinstance(ask, Observe):
-        return Observe, ask.x0.shape, ask.final
-    shapes = tuple((name, value.shape) for name, value in ask.cond.items())
-    return type(ask), ask.x.shape, shapes
+    def _variation(self, asks: Sequence[Evaluate]) -> Variation:
+        found: Any = asks[0].variation or self.steering
+        return cast(Variation, found)
+
+    def judge(self, asks: Sequence[Judge]) -> list[Judgement]:
+        """One decoding with gradient, one look."""
+        x0 = torch.cat([ask.x0 for ask in asks]).detach().requires_grad_()
+        with torch.enable_grad():
+            reading, loss = self.look(
+                self.backbone.preview(x0),
+                [ask.prompt for ask in asks],
+                stack_goals([ask.goal for ask in asks]),
+            )
+            [gradient] = torch.autograd.grad(loss.total.sum(), [x0])
+        return judgements(reading, loss, gradient)
+
+    def unroll(self, asks: Sequence[Unroll]) -> list[Unrolled]:
+        """As many model calls as there are steps, each made again on the way back."""
+        guidance, wanted = asks[0].guidance, asks[0].gradient
+        cond = cat_rows([ask.cond for ask in asks])
+        nulls = [ask.null for ask in asks if ask.null is not None]
+        null = cat_rows(nulls) if nulls else None
+
+        def advance(x: Tensor, here: Node, there: Node) -> Tensor:
+            unconditional = None if null is None else self.backbone.denoise(x, here, null)
+            mixed = guidance.mixed(self.backbone.denoise(x, here, cond), unconditional)
+            return mixed.at(there.alpha, there.sigma)
+
+        start = torch.cat([ask.x for ask in asks]).detach().requires_grad_(wanted)
+        ways = zip(*(ask.nodes for ask in asks), strict=True)
+        nodes = [Node.stack(step) for step in ways]
+        with torch.set_grad_enabled(wanted):
+            x = start
+            for here, there in pairwise(nodes):
+                if wanted:
+                    x = checkpoint(advance, x, here, there, use_reentrant=False)
+                else:
+                    x = advance(x, here, there)
+            goal = stack_goals([ask.goal for ask in asks])
+            reading, loss = self.look(self.backbone.preview(x), [ask.prompt for ask in asks], goal)
+            gradient = torch.zeros_like(start)
+            if wanted:
+                [gradient] = torch.autograd.grad(loss.total.sum(), [start])
+        each = zip(x.detach().split(1), judgements(reading, loss, gradient), strict=True)
+        return [Unrolled(*row) for row in each]
 
 
-def _split(denoised: Denoised) -> list[Denoised]:
-    x0, eps = denoised.x0.detach().split(1), denoised.eps.detach().split(1)
-    return [Denoised(*row) for row in zip(x0, eps, strict=True)]
+def judged(reading: Reading, loss: LossTerms) -> list[tuple[float, dict[str, float], list[float]]]:
+    """Of each row the total, the terms by name and the emotions' probabilities, as numbers."""
+    terms = zip(*(term.tolist() for term in loss.terms.values()), strict=True)
+    named = [dict(zip(loss.terms, row, strict=True)) for row in terms]
+    probabilities = reading.logits.detach().softmax(-1).tolist()
+    return list(zip(loss.total.tolist(), named, probabilities, strict=True))
 
 
-def _join(rows: Sequence[Denoised | None]) -> Denoised | None:
-    given = [row for row in rows if row is not None]
-    if not given:
-        return None
-    return Denoised(torch.cat([r.x0 for r in given]), torch.cat([r.eps for r in given]))
+def judgements(reading: Reading, loss: LossTerms, gradient: Tensor) -> list[Judgement]:
+    """Of each row how the loss sees it, with the gradient (B, ...)."""
+    finite = is_finite(loss.total[:, None], gradient).tolist()
+    each = zip(judged(reading, loss), gradient.detach().split(1), finite, strict=True)
+    return [Judgement(*numbers, slope, sound) for numbers, slope, sound in each]
 
 
-def _stack_goals(goals: Sequence[Goal]) -> Goal:
-    similarity = [goal.similarity for goal in goals if goal.similarity is not None]
-    return Goal(
-        torch.cat([goal.target for goal in goals]),
-        torch.cat([goal.inherent for goal in goals]),
-        torch.cat(similarity) if similarity else None,
-    )
-
-
-def _finite(value: Tensor) -> Tensor:
-    return value.detach().flatten(1).isfinite().all(1)
+def _some(rows: Tensor, indices: Sequence[int]) -> Tensor:
+    """These rows; `rows` itself, and no copy, where they are all."""
+    return rows if len(indices) == len(rows) else rows[list(indices)]

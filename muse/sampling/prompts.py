@@ -22,7 +22,7 @@ class EncodedPrompts:
 
     Args:
         backbone: encodes them.
-        size: height and width of the pictures in pixels.
+        size: height and width of pictures in pixels that have none of their own.
     """
 
     def __init__(self, backbone: Backbone, size: Size) -> None:
@@ -36,15 +36,16 @@ class EncodedPrompts:
         """How many prompts of the largest size yet seen are kept beside a negative one."""
         return max(1, KEPT // self._largest - 1)
 
-    def __call__(self, prompt: str, negative: bool = False) -> Cond:
+    def __call__(self, prompt: str, negative: bool = False, size: Size | None = None) -> Cond:
         """One row; as it was encoded for this device, dtype and autocast, where it is kept."""
+        size = size or self.size
         like = next(chain(self.backbone.parameters(), self.backbone.buffers()), torch.empty(0))
         kind = like.device.type
         autocast = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind)
-        key = prompt, negative, like.device, like.dtype, autocast
+        key = prompt, negative, size, like.device, like.dtype, autocast
         found = self._kept.pop(key, None)
         if found is None:
-            found = self.backbone.embed([prompt], self.size, negative=negative)
+            found = self.backbone.embed([prompt], size, negative=negative)
             self._largest = max(self._largest, sum(value.nbytes for value in found.values()))
         self._kept[key] = found  # the one used last is last
         while len(self._kept) > self.room + 1:

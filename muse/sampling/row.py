@@ -5,72 +5,89 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from muse.backbones.base import Size
-from muse.core.asks import Ask, Evaluate, Observe, Predict
+from muse.core.asks import Ask, Evaluation, Judgement, Observation, Observe, Predict, Row
 from muse.core.emotions import EMOTIONS, distribution
 from muse.core.jobs import Job
-from muse.core.results import Progress, Result, Trace
-from muse.core.types import Cond, Denoised, Goal, MuseError, Node
-from muse.latents import LatentSource
+from muse.core.results import Result, Trace
+from muse.core.types import Cond, Denoised, Goal, Guidance, MuseError, Tensors
+from muse.core.watching import Watcher, Watchers
+from muse.latents import LatentSource, Start
+from muse.latents.noise import like
 from muse.sampling.answers import Answers
 from muse.sampling.search import Search
-from muse.schedulers import Moment, Never, TimeGrid, TimingPolicy
-
-StepEnd: TypeAlias = Callable[[Job, int, Tensor], Tensor]
-"""Called after each sampling step of a row, with its job, the step's index from 0 and the latent
-(1, ...) that it led to; returns the latent to go on with, of the same shape. Where it has an
-attribute ``stopped`` that is true, no row takes another step, and what each has so far is decoded.
-"""
+from muse.schedulers import Moment, Never, Solver, TimeGrid, TimingPolicy
+from muse.steering import Steered, Step
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What all rows of a run share; `muse.sampling.sampler.Sampler` says what each part is."""
+    """What a row is made with: parts that rows share, and settings that may be its own.
+    `muse.sampling.Sampler` says what each is.
+    """
 
     answers: Answers
     timing: TimingPolicy
     latents: LatentSource
+    solver: Solver
     search: Search
     grid: TimeGrid
+    guidance: Guidance
     negative_prompt: str
     size: Size
-    embed: Callable[[str, bool], Cond]
+    embed: Callable[[str, bool, Size], Cond]
+
+
+@dataclass(frozen=True)
+class _At:
+    """Where a row stands: its latent at node i, the conditions, and the predictions made there."""
+
+    x: Tensor
+    i: int
+    cond: Cond
+    null: Cond | None
+    unconditional: Denoised | None = None
+    plain: Denoised | None = None
 
 
 class PictureRow:
-    """One job in flight: its condition, latch, emotion tokens and trace.
+    """One job in flight: its condition, latch, steering state and trace.
 
     Args:
-        setup: what it shares with other rows, none of it ever changed.
+        setup_of: says what the job is made with, none of it ever changed.
         job: what to make.
-        progress: told of every step.
-        step_end: called after every step, or None.
+        watchers: who looks on.
     """
 
-    def __init__(
-        self, setup: Setup, job: Job, progress: Progress, step_end: StepEnd | None = None
-    ) -> None:
-        self.setup = setup
+    setup: Setup
+    timing: TimingPolicy
+    start: Start
+
+    def __init__(self, setup_of: Callable[[Job], Setup], job: Job, watchers: Watchers) -> None:
+        self.setup_of = setup_of
         self.job = job
-        self.progress = progress
-        self.step_end = step_end
+        self.watchers = watchers
         self.trace = Trace()
-        self.timing = Never() if job.target is None else setup.timing
-        self.latch = self.timing.init()
+        self.latch: Any = None
         self.before: Tensor | None = None
-        self.ask: Evaluate | None = None
+        self.goal: Goal | None = None
+        self.state: Tensors = {}
+        self.stream = job.tokens()
+        self.null: Cond | None = None
+        self.whole = False
 
     def run(self) -> Generator[list[Ask], list[Any], Result]:
         """From the job to its result; a user's mistake that shows here fails this job alone."""
         begun = time.perf_counter()
         try:
+            self.prepare(self.setup_of(self.job))
             path = yield from self.denoise()
-            [seen] = yield [Observe(path[-1], self.job.prompt, final=True)]
+            [seen] = yield [Observe(path[-1], self.job.prompt, final=True, similarity=False)]
             if not seen.image.isfinite().all():
                 raise MuseError("The picture is not finite. Try a lower guidance_scale.")
         except MuseError as error:
@@ -79,124 +96,263 @@ class PictureRow:
         probabilities = dict(zip(EMOTIONS, seen.logits.softmax(-1)[0].tolist(), strict=True))
         drawn = torch.cat(path) if self.setup.answers.backbone.has_points else None
         seconds = time.perf_counter() - begun
-        return Result(self.job, seen.image, probabilities, self.trace, seconds, drawn)
+        made = seen.image, probabilities, self.trace, seconds, drawn
+        return Result(self.job, *made, latent=path[-1], whole=self.whole)
 
-    def denoise(self) -> Generator[list[Ask], list[Any], list[Tensor]]:
-        """Sec. IV of the paper for one picture; the latents of all nodes, or the
-        last alone where nobody draws them.
+    def prepare(self, setup: Setup) -> None:
+        """Take what the row is made with."""
+        self.setup = setup
+        self.timing = Never() if self.job.target is None else setup.timing
+        self.latch = self.timing.init()
+
+    def denoise(self, given: Start | None = None) -> Generator[list[Ask], list[Any], list[Tensor]]:
+        """Sec. IV of the paper for one picture, from a start that is given or the source's; the
+        latents of all nodes, or the last alone where nobody draws them.
         """
-        setup, backbone = self.setup, self.setup.answers.backbone
-        cond = setup.embed(self.job.prompt, False)
-        null: Cond | None = None
-        if setup.answers.guides_prompt:
-            null = setup.embed(setup.negative_prompt, True)
-        x = yield from setup.latents(self.job, backbone, setup.grid, cond, setup.size)
-        path = [x]
-        for i in range(len(setup.grid)):
-            if getattr(self.step_end, "stopped", False):
-                break
-            steer, unconditional, plain = yield from self.look(x, i, cond, null)
-            if plain is None or steer:
-                denoised = yield from self.steer(x, i, cond, unconditional, plain)
+        setup, grid, backbone = self.setup, self.setup.grid, self.setup.answers.backbone
+        cond = setup.embed(self.job.prompt, False, setup.size)
+        if setup.guidance.reads_null:
+            self.null = setup.embed(setup.negative_prompt, True, setup.size)
+        self.start = given or (yield from self.begun(cond))
+        x, i = self.start.x, self.start.node
+        path, history, noise = [x], setup.solver.init(), self.job.steps_noise()
+        while i < len(grid) and not self.watchers.stopped:
+            steered = yield from self.step(_At(x, i, cond, self.null_at(i)))
+            if steered.denoised is None:  # it has moved by itself
+                x, i = self.moved(steered, self.start.x)
+                history = setup.solver.init()
             else:
-                self.trace.iterations.append(0)
-                denoised = setup.answers.guided(plain, unconditional)
-                self.before = setup.answers.seen(plain, unconditional)
-            x = setup.grid.advance(denoised, i)
-            x = x if self.step_end is None else self.step_end(self.job, i, x)
+                made = setup.solver(steered.denoised, history, grid, i, noise)
+                x, history = _returned(setup.solver, made, tuple)
+                i += 1
+                x = yield from self.watched(self.start.blended(x, i), i - 1, steered.denoised)
             path = [*path, x] if backbone.has_points else [x]
-            self.progress.steps += 1
+        self.whole = i == len(grid)
         return path
 
-    def look(
-        self, x: Tensor, i: int, cond: Cond, null: Cond | None
-    ) -> Generator[list[Ask], list[Any], tuple[bool, Denoised | None, Denoised | None]]:
-        """WHEN (Sec. IV-B): whether step i is steered, the unconditional prediction, and the
-        plain one where it had to be made: to be looked at, to be the step itself, or because
-        S is guided at a scale of its own.
+    def begun(self, cond: Cond) -> Generator[list[Ask], list[Any], Start]:
+        """Where the source says that the row starts."""
+        setup, source, grid = self.setup, self.setup.latents, self.setup.grid
+        made = source(self.job, setup.answers.backbone, grid, cond, setup.size)
+        found = _returned(source, (yield from _row_of(source, made)), Start, Tensor)
+        start = found if isinstance(found, Start) else Start(found)
+        name, steps = type(source).__name__, len(grid) - start.node
+        if not 0 < steps <= len(grid):
+            raise MuseError(
+                f"{name} starts at node {start.node}, and there are {len(grid)} steps. Use 0 to "
+                f"{len(grid) - 1}."
+            )
+        wanted = (1, *setup.answers.backbone.latent_shape(setup.size))
+        if tuple(start.x.shape) != wanted:
+            raise MuseError(f"{name} gives a latent {tuple(start.x.shape)}. Give {wanted}.")
+        for what, there, wants in (("path", start.path, steps + 1), ("nulls", start.nulls, steps)):
+            if there and len(there) != wants:
+                raise MuseError(
+                    f"{name} gives {len(there)} {what} for {steps} steps. Give {wants}."
+                )
+        return replace(start, x=start.x.to(like(cond)))
+
+    def null_at(self, i: int) -> Cond | None:
+        """The unconditional branch's condition at node i, None without guidance."""
+        own = self.start.nulls if self.null is not None else ()
+        return own[i - self.start.node] if own else self.null
+
+    def moved(self, steered: Steered, first: Tensor) -> tuple[Tensor, int]:
+        """Where a steering has moved by itself."""
+        x, node, steps = steered.x, steered.node, len(self.setup.grid)
+        assert x is not None
+        assert node is not None
+        if x.shape != first.shape or not self.start.node <= node <= steps:
+            name = type(self.setup.answers.steering).__name__
+            raise MuseError(
+                f"{name} moved to a latent {tuple(x.shape)} at node {node}. Give "
+                f"{tuple(first.shape)} at a node from {self.start.node} to {steps}."
+            )
+        return self.start.blended(x.to(first), node), node
+
+    def watched(
+        self, x: Tensor, i: int, denoised: Denoised
+    ) -> Generator[list[Ask], list[Any], Tensor]:
+        """Show a step to the watchers; the latent to go on with."""
+        picture = None
+        if self.watchers.pictured:
+            look = Observe(denoised.x0, self.job.prompt, logits=False, similarity=False)
+            [seen] = yield [look]
+            picture = seen.image
+        return self.watchers.stepped(self.job, i, x, denoised, picture).to(x)
+
+    def step(self, at: _At) -> Generator[list[Ask], list[Any], Steered]:
+        """The prediction that a step is taken with, steered or plain."""
+        guidance, done = self.setup.guidance, len(self.trace.iterations)
+        steer, at = yield from self.look(at)
+        if steer:
+            steered = yield from self.steer(at)
+        else:
+            assert at.plain is not None  # it was needed
+            self.before = guidance.seen(at.plain, at.unconditional)
+            steered = Steered(guidance.mixed(at.plain, at.unconditional), self.state)
+        if len(self.trace.iterations) == done and steered.denoised is not None:
+            self.trace.iterations.append(0)
+        return steered
+
+    def look(self, at: _At) -> Generator[list[Ask], list[Any], tuple[bool, _At]]:
+        """WHEN (Sec. IV-B): whether a step is steered; and what had to be predicted for it: the
+        unconditional branch, and the plain one to be looked at, to be the step itself, or because
+        steering needs it.
         """
-        node, moment = self.setup.grid[i], Moment(i, len(self.setup.grid))
-        looks = self.timing.needs_similarity(self.latch)
-        steer = False
+        moment, steering = Moment(at.i, len(self.setup.grid)), self.setup.answers.steering
+        looks, steer = self.timing.needs_similarity(self.latch), False
         if not looks:
             steer, self.latch = self.timing(self.latch, moment)
-        needed = not steer or self.setup.answers.emotion_scale is not None
-        unconditional, plain = yield from self.predict(x, node, null, cond if needed else None)
-        if looks and plain is not None:
-            seen = yield from self.ahead(i, cond, null, plain, unconditional)
-            [observed] = yield [Observe(seen, self.job.prompt)]
+        apart = self.setup.guidance.emotion is not None
+        plain = not steer or apart or steering.needs_plain
+        at = yield from self.predicted(at, plain or steering.needs_unconditional, plain)
+        if looks:
+            seen = yield from self.ahead(at)
+            [observed] = yield [Observe(seen, self.job.prompt, logits=False)]
             self.trace.similarity.append(observed.similarity)
             moment = replace(moment, similarity=observed.similarity)
             steer, self.latch = self.timing(self.latch, moment)
-        return steer, unconditional, plain
+        return steer, at
 
-    def predict(
-        self, x: Tensor, node: Node, *conds: Cond | None
-    ) -> Generator[list[Ask], list[Any], list[Denoised | None]]:
-        """The prediction under each condition, None where there is none."""
-        replies = iter((yield [Predict(x, node, cond) for cond in conds if cond is not None]))
-        return [None if cond is None else next(replies) for cond in conds]
+    def predicted(
+        self, at: _At, unconditional: bool = True, plain: bool = True
+    ) -> Generator[list[Ask], list[Any], _At]:
+        """The same place with predictions that were not there yet, as far as they are wanted."""
+        conds = {
+            "unconditional": at.null if unconditional and at.unconditional is None else None,
+            "plain": at.cond if plain and at.plain is None else None,
+        }
+        asked = {name: cond for name, cond in conds.items() if cond is not None}
+        if not asked:
+            return at
+        node = self.setup.grid[at.i]
+        found = yield [Predict(at.x, node, cond) for cond in asked.values()]
+        return replace(at, **dict(zip(asked, found, strict=True)))
 
-    def ahead(
-        self, i: int, cond: Cond, null: Cond | None, plain: Denoised, unconditional: Denoised | None
-    ) -> Generator[list[Ask], list[Any], Tensor]:
-        """The x0 that timing looks at: the one-step prediction of step i, or, with a look-ahead,
-        of a later step that the plain model is rolled on to.
+    def ahead(self, at: _At) -> Generator[list[Ask], list[Any], Tensor]:
+        """The x0 that timing looks at: the one-step prediction of a step, or, with a look-ahead, of
+        a later step that the plain model is rolled on to.
         """
-        setup, prediction = self.setup, plain
-        for later in range(i, min(i + self.timing.look_ahead, len(setup.grid) - 1)):
-            x = setup.grid.advance(setup.answers.guided(prediction, unconditional), later)
-            unconditional, rolled = yield from self.predict(x, setup.grid[later + 1], null, cond)
-            assert rolled is not None  # of `cond`, which is there
-            prediction = rolled
-        return setup.answers.seen(prediction, unconditional)
+        grid, guidance = self.setup.grid, self.setup.guidance
+        for later in range(at.i, min(at.i + self.timing.look_ahead, len(grid) - 1)):
+            assert at.plain is not None
+            x = grid.advance(guidance.mixed(at.plain, at.unconditional), later)
+            at = yield from self.predicted(_At(x, later + 1, at.cond, self.null_at(later + 1)))
+        assert at.plain is not None
+        return guidance.seen(at.plain, at.unconditional)
 
-    def steer(
-        self,
-        x: Tensor,
-        i: int,
-        cond: Cond,
-        unconditional: Denoised | None,
-        plain: Denoised | None,
-    ) -> Generator[list[Ask], list[Any], Denoised]:
-        """HOW (Sec. IV-A): search S at step i, and accept a prediction for the step."""
-        setup, node = self.setup, self.setup.grid[i]
-        if self.ask is None:
+    def steer(self, at: _At) -> Generator[list[Ask], list[Any], Steered]:
+        """HOW (Sec. IV-A): let the steering find the prediction for a step."""
+        setup, steering = self.setup, self.setup.answers.steering
+        if self.goal is None:
             if self.before is None:  # steered from the first step: the present one is read
-                if plain is None:
-                    [plain] = yield [Predict(x, node, cond)]
-                self.before = setup.answers.seen(plain, unconditional)
-            self.ask = yield from self.begin(x, i, cond, self.before)
-        apart = None if setup.answers.emotion_scale is None else plain
-        ask = replace(self.ask, x=x, node=node, unconditional=unconditional, plain=apart, step=i)
-        accepted = yield from setup.search.run(ask, self.trace)
-        if accepted is None:  # not finite from the start: this step is the plain model's
-            if plain is None:
-                [plain] = yield [Predict(x, node, cond)]
-            return setup.answers.guided(plain, unconditional)
-        steering = setup.answers.steering
-        self.ask = replace(ask, state=steering.carry(accepted.state))
-        denoised = setup.answers.guided(accepted.prediction, unconditional, apart)
-        return steering.finish(denoised, accepted.state)
+                at = yield from self.predicted(at)
+                assert at.plain is not None
+                self.before = setup.guidance.seen(at.plain, at.unconditional)
+            self.goal = yield from self.begin(at.i, self.before)
+            self.state = steering.init(at.x, at.cond, self.stream)
+        step = Step(
+            job=self.job,
+            x=at.x,
+            i=at.i,
+            grid=setup.grid,
+            cond=at.cond,
+            null=at.null,
+            unconditional=at.unconditional,
+            plain=at.plain,
+            goal=self.goal,
+            guidance=setup.guidance,
+            trace=self.trace,
+            generator=self.stream,
+            search=setup.search.run,
+            onward=self.onward,
+            tell=lambda iteration, found: self.iterated(at.i, iteration, found),
+            pictured=self.watchers.pictured,
+        )
+        made = yield from _row_of(steering, steering(step, self.state))
+        steered: Steered = _returned(steering, made, Steered)
+        self.state = steered.state
+        return steered
 
-    def begin(
-        self, x: Tensor, i: int, cond: Cond, before: Tensor
-    ) -> Generator[list[Ask], list[Any], Evaluate]:
-        """WHICH (Sec. IV-C): the goal, with the inherent emotion as the guide reads it in
-        `before`, the prediction of the step before the threshold was passed; and the first S.
+    def onward(
+        self, x: Tensor, i: int
+    ) -> Generator[list[Ask], list[Any], tuple[Tensor, Observation]]:
+        """Where the plain model leads from a latent at node i: the last latent, and what is seen
+        there.
         """
-        [was] = yield [Observe(before, self.job.prompt)]
+        watchers = Watchers([_Stopping(self.watchers)])
+        inner = PictureRow(self.setup_of, replace(self.job, target=None), watchers)
+        inner.prepare(self.setup)
+        passed = i - self.start.node
+        path, nulls = self.start.path[passed:], self.start.nulls[passed:]
+        there = replace(self.start, x=x, node=i, path=path, nulls=nulls)
+        [*_, last] = yield from inner.denoise(there)
+        [seen] = yield [Observe(last, self.job.prompt, final=True)]
+        return last, seen
+
+    def begin(self, i: int, before: Tensor) -> Generator[list[Ask], list[Any], Goal]:
+        """WHICH (Sec. IV-C): the goal, with the inherent emotion as the guide reads it in
+        `before`, the prediction of the step before the threshold was passed.
+        """
+        loss, compared = self.setup.answers.loss, bool(self.trace.similarity)
+        reads = loss.needs_similarity and not compared
+        [was] = yield [Observe(before, self.job.prompt, similarity=reads)]
         assert self.job.target is not None  # a plain job is never steered
         inherent = EMOTIONS[int(was.logits.argmax())]
         wanted = inherent in self.job.target
         self.trace.start_step = i
         self.trace.inherent = None if wanted else inherent
-        similarity = self.trace.similarity[-1] if self.trace.similarity else was.similarity
-        goal = Goal(
-            distribution(self.job.target).to(was.logits),
+        similarity = self.trace.similarity[-1] if compared else was.similarity
+        target = distribution(self.job.target).to(was.logits)
+        return Goal(
+            target,
             distribution({} if wanted else {inherent: 1.0}).to(was.logits),
             None if similarity is None else was.logits.new_tensor([similarity]),
+            loss.similar_to(target),
         )
-        state = self.setup.answers.steering.init(x, cond, self.job.tokens())
-        node = self.setup.grid[i]
-        return Evaluate(x, node, cond, None, state, goal, self.job.prompt, i)
+
+    def iterated(self, i: int, iteration: int, found: Evaluation | Judgement) -> None:
+        """Tell the watchers of an iterate."""
+        terms = {"total": found.total, **found.terms}
+        picture = found.picture if isinstance(found, Evaluation) else None
+        self.watchers.iterated(self.job, i, iteration, picture, terms)
+
+
+class _Stopping(Watcher):
+    """Stops rows where others are stopped, and looks at nothing."""
+
+    def __init__(self, others: Watcher) -> None:
+        self.others = others
+
+    @property
+    def stopped(self) -> bool:
+        return self.others.stopped
+
+
+def _row_of(part: nn.Module, made: Any) -> Row[Any]:
+    """What a part's `forward` returned, where that is a row.
+
+    Raises:
+        MuseError: it isn't.
+    """
+    if isinstance(made, Generator):
+        return made
+    raise MuseError(
+        f"{type(part).__name__}.forward is no generator. Let it yield lists of asks; where it asks "
+        "nothing, have a `yield` after its `return`."
+    )
+
+
+def _returned(part: nn.Module, found: Any, *kinds: type) -> Any:
+    """What a part returned, where that is of one of these kinds.
+
+    Raises:
+        MuseError: it isn't.
+    """
+    if isinstance(found, kinds):
+        return found
+    names = " or a ".join(kind.__name__ for kind in kinds)
+    raise MuseError(
+        f"{type(part).__name__}.forward returned a {type(found).__name__}. Return a {names}."
+    )

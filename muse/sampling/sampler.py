@@ -15,41 +15,45 @@ token search          `TokenOptimization`    `Always`           weights 0
 prompt only           `NoSteering`           `Never`            any
 ====================  =====================  =================  ======================
 
-Predictions u of the negative prompt, c of the prompt and :math:`c_S` of prompt and S are mixed as
-:math:`u + w\,(c_S - u)`, or, with an `emotion_scale`, :math:`u + w\,(c - u) + w_s\,(c_S - c)`. With
-w = 1 that guides S alone: negative-prompt inversion (Miyake et al. 2023, u of the prompt itself).
+`muse.core.types.Guidance` says how predictions are mixed. With a guidance scale of 1 and an emotion
+scale S alone is guided: negative-prompt inversion (Miyake et al. 2023, u of the prompt itself).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal, Self
 
 from torch import Tensor, nn
 
 from muse.backbones import Backbone
-from muse.core.asks import Ask, Evaluate, Row
+from muse.core.asks import Ask, Row
 from muse.core.emotions import order_of
 from muse.core.jobs import Job
 from muse.core.memory import memory_told
-from muse.core.results import Progress, Result
-from muse.core.types import MuseError
+from muse.core.results import Result
+from muse.core.types import Guidance, MuseError
+from muse.core.watching import Watcher, Watchers
 from muse.guides import Guide, Similarity
 from muse.latents import LatentSource
 from muse.losses import EmotionLoss
 from muse.sampling.answers import Answers
 from muse.sampling.engine import run
 from muse.sampling.prompts import EncodedPrompts
-from muse.sampling.row import PictureRow, Setup, StepEnd
+from muse.sampling.row import PictureRow, Setup
 from muse.sampling.search import Search
 from muse.sampling.slots import Slots
-from muse.schedulers import TimingPolicy
+from muse.schedulers import DDIM, Solver, TimingPolicy
 from muse.steering import Steering
 
 
 class Sampler(nn.Module):
     """Makes pictures of jobs with frozen parts.
+
+    Nothing of a part is changed: while pictures are made, all are in evaluation mode and take no
+    gradients to their weights; afterwards they are as they were.
 
     Args:
         backbone: the diffusion model.
@@ -57,7 +61,7 @@ class Sampler(nn.Module):
         steering: HOW.
         timing: WHEN.
         loss: WHICH.
-        latents: where x_T comes from.
+        latents: where rows start.
         similarity: of a picture to its prompt; needed where timing or loss reads it.
         steps: sampling steps.
         guidance_scale: of classifier-free guidance; 1 does without (the paper's omega is one
@@ -72,10 +76,13 @@ class Sampler(nn.Module):
             weights the total passes 1e-4 at a target probability of 0.987, without at 0.9999.
         keep: the iterate that a step accepts: ``best`` by that loss, or ``last`` (the paper).
         size: height and width in pixels; None takes the backbone's own.
+        scheduler: how a latent moves from node to node; ``pipeline`` takes over the model's own
+            scheduler where it is one of ours, None is `DDIM`. The nodes are the model's in any
+            case.
 
     Raises:
-        MuseError: an option out of range, a guide of other labels, or no similarity where one
-            is read.
+        MuseError: an option out of range, a guide of other labels, no similarity where one is read,
+            a scheduler that the latents can't go with, or that isn't one of ours.
     """
 
     def __init__(
@@ -97,10 +104,13 @@ class Sampler(nn.Module):
         stop_on: Literal["total", "target"] = "total",
         keep: Literal["best", "last"] = "best",
         size: tuple[int, int] | None = None,
+        scheduler: Solver | Literal["pipeline"] | None = None,
     ) -> None:
         super().__init__()
         order_of(guide.labels)
-        reads = timing.needs_similarity(timing.init()) or loss.needs_similarity
+        # Whether a timing will look at all only its class says: one may begin to later.
+        looks = type(timing).needs_similarity is not TimingPolicy.needs_similarity
+        reads = looks or loss.needs_similarity
         if reads and similarity is None:
             raise MuseError("The timing or the loss reads a similarity. Give one: `similarity`.")
         if emotion_scale is not None and not emotion_scale > 0:
@@ -109,19 +119,22 @@ class Sampler(nn.Module):
             )
         if guidance_scale is None:
             guidance_scale = backbone.default_guidance_scale
-        scales = guidance_scale, guided_x0, emotion_scale
-        similarity = similarity if reads else None
-        self.answers = Answers(backbone, guide, steering, loss, similarity, *scales)
+        self.answers = Answers(backbone, guide, steering, loss, similarity if reads else None)
         self.timing = timing
         self.latents = latents
+        self.solver = backbone.solver() if scheduler == "pipeline" else scheduler or DDIM()
+        latents.check(self.solver)
         size = size or backbone.size
         self.prompts = EncodedPrompts(backbone, size)
+        self.steps = steps
         self.setup = Setup(
             self.answers,
             timing,
             latents,
+            self.solver,
             Search(max_iterations, tolerance, stop_on, keep),
             backbone.time_grid(steps, size),
+            Guidance(guidance_scale, emotion_scale, guided_x0),
             negative_prompt,
             size,
             self.prompts,
@@ -132,41 +145,52 @@ class Sampler(nn.Module):
         """The diffusion model."""
         return self.answers.backbone
 
+    def setup_of(self, job: Job) -> Setup:
+        """What a job's row is made with: what the job says itself, and else the sampler's.
+
+        Raises:
+            MuseError: a size or a number of steps that the backbone refuses.
+        """
+        common, own = self.setup, dict[str, Any]()
+        if job.size is not None or job.steps is not None:
+            own["size"] = size = job.size or common.size
+            self.backbone.latent_shape(size)
+            steps = self.steps if job.steps is None else job.steps
+            own["grid"] = self.backbone.time_grid(steps, size)
+        if job.guidance_scale is not None:
+            own["guidance"] = replace(common.guidance, scale=job.guidance_scale)
+        if job.negative_prompt is not None:
+            own["negative_prompt"] = job.negative_prompt
+        return replace(common, **own) if own else common
+
     def sample(
-        self,
-        jobs: Iterable[Job],
-        slots: int | Slots = 8,
-        progress: Progress | None = None,
-        step_end: StepEnd | None = None,
-        negative_prompts: Mapping[str, str] | None = None,
-    ) -> Iterator[Result]:
+        self, jobs: Iterable[Job], slots: int | Slots = 8, watchers: Sequence[Watcher] = ()
+    ) -> Generator[Result, None, None]:
         """Make the pictures of `jobs`, at most `slots` in flight, and yield each as it is done.
         Jobs are taken from the iterable as slots get free. Where memory runs out, calls are halved.
 
-        `progress` is counted on from where it stands; `step_end` is called after every step;
-        `negative_prompts` by job id take the place of the sampler's own.
+        Args:
+            jobs: what to make.
+            slots: how many pictures share a model call.
+            watchers: who looks on.
 
         Raises:
             MuseError: out of memory with a single picture.
         """
-        progress, own = progress or Progress(), negative_prompts or {}
         taken = slots if isinstance(slots, Slots) else Slots(slots)
+        watching = Watchers(watchers)
 
         def answer(asks: list[Ask]) -> list[Any]:
             replies = taken.answer(asks, self.answers)
-            progress.iterations += sum(isinstance(a, Evaluate) and a.iteration > 0 for a in asks)
-            progress.changed()
+            watching.answered()
             return replies
 
         def row(job: Job) -> Row[Result]:
-            negative = own.get(job.id, self.setup.negative_prompt)
-            setup = replace(self.setup, negative_prompt=negative)
-            return PictureRow(setup, job, progress, step_end).run()
+            return PictureRow(self.setup_of, job, watching).run()
 
-        with memory_told():
+        with memory_told(), frozen(self):
             for result in run(map(row, jobs), answer, lambda: taken.rows):
-                progress.rows += 1
-                progress.changed()
+                watching.finished(result)
                 yield result
 
     def remarks(
@@ -180,7 +204,7 @@ class Sampler(nn.Module):
             lines += self.backbone.remarks(prompt)
             lines += similarity.remarks(prompt) if similarity is not None else []
         for negative in dict.fromkeys(negative_prompts or [self.setup.negative_prompt]):
-            if negative and self.answers.guides_prompt:
+            if negative and self.setup.guidance.reads_null:
                 found = self.backbone.remarks(negative)
                 lines += [line.replace("Prompt", "Negative prompt", 1) for line in found]
             elif negative:
@@ -194,3 +218,36 @@ class Sampler(nn.Module):
         """As torch's, which `to` and the like go through; afterwards prompts are encoded anew."""
         self.prompts.clear()
         return super()._apply(fn, recurse)
+
+
+_HELD: dict[int, list[Any]] = {}
+"""Parts and weights that are frozen right now, each with how often: samplers may share them."""
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Inside, a module is in evaluation mode and its weights take no gradient; afterwards, once
+    nobody needs it so any more, all is as it was.
+    """
+    learning: list[Any] = [p for p in module.modules() if p.training or id(p) in _HELD]
+    # Weights that were loaded in inference mode take none, and can't be told to again.
+    weights = (weight for weight in module.parameters() if not weight.is_inference())
+    learning += [w for w in weights if w.requires_grad or id(w) in _HELD]
+    for one in learning:
+        _HELD.setdefault(id(one), [one, 0])[1] += 1
+        _let_learn(one, False)
+    try:
+        yield
+    finally:
+        for one in learning:
+            _HELD[id(one)][1] -= 1
+            if not _HELD[id(one)][1]:
+                del _HELD[id(one)]
+                _let_learn(one, True)
+
+
+def _let_learn(one: nn.Module | Tensor, learning: bool) -> None:
+    if isinstance(one, nn.Module):
+        one.training = learning
+    else:
+        one.requires_grad_(learning)

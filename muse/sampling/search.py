@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from muse.core.asks import Ask, Evaluate, Evaluation
-from muse.core.emotions import EMOTIONS, neighbours
 from muse.core.results import Trace
 from muse.core.types import MuseError
 
@@ -35,30 +34,37 @@ class Search:
             )
 
     def run(
-        self, ask: Evaluate, trace: Trace
+        self,
+        ask: Evaluate,
+        trace: Trace,
+        tell: Callable[[int, Evaluation], None] = lambda iteration, found: None,
     ) -> Generator[list[Ask], list[Any], Evaluation | None]:
         """Search from the state in `ask`, and return the accepted iterate.
 
         Its prediction is the step's, so nothing is evaluated twice. A loss or gradient that is
         not finite ends the search at the iterate so far, None where even the first one isn't.
+
+        Args:
+            ask: the first evaluation.
+            trace: is told every iteration.
+            tell: called with each iteration and what it found.
         """
         accepted: Evaluation | None = None
         for k in range(self.max_iterations + 1):
             last = k == self.max_iterations
-            [found] = yield [replace(ask, iteration=k, last=last)]
+            ask = replace(ask, iteration=k, last=last)
+            [found] = yield [ask]
             if not found.finite:
                 trace.notes.append(f"step {ask.step}, iteration {k}: the loss is not finite")
                 break
-            _note(trace, ask, k, found)
+            trace.note(ask.step, k, ask.goal, found)
+            tell(k, found)
             if accepted is None or self.keep == "last" or self.loss(found) < self.loss(accepted):
                 accepted = found
             if last or self.loss(found) < self.tolerance:
                 break
             if not found.steppable:
-                if found.proposal:  # there is something to step
-                    trace.notes.append(
-                        f"step {ask.step}, iteration {k}: the gradient is not finite"
-                    )
+                trace.notes.append(f"step {ask.step}, iteration {k}: the gradient is not finite")
                 break
             ask = replace(ask, state=found.proposal)
         trace.iterations.append(k)
@@ -67,20 +73,3 @@ class Search:
     def loss(self, found: Evaluation) -> float:
         """The loss that is compared with the tolerance."""
         return found.total if self.stop_on == "total" else found.terms["target"]
-
-
-def _note(trace: Trace, ask: Evaluate, k: int, found: Evaluation) -> None:
-    wanted = [
-        name for name, weight in zip(EMOTIONS, ask.goal.target[0].tolist(), strict=True) if weight
-    ]
-    similar = {near for name in wanted for near in neighbours(name)} - set(wanted)
-    p = dict(zip(EMOTIONS, found.probabilities, strict=True))
-    trace.add(
-        step=ask.step,
-        iteration=k,
-        total=found.total,
-        **{f"loss_{name}": value for name, value in found.terms.items()},
-        p_target=sum(p[name] for name in wanted),
-        p_inherent=p[trace.inherent] if trace.inherent else 0.0,
-        p_similar=sum(p[name] for name in similar),
-    )

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from muse.core.asks import Ask, Evaluate
+from muse.core.asks import Ask, Evaluate, Judge, Unroll
 from muse.core.memory import is_out_of_memory
 from muse.core.types import MuseError
 
@@ -19,6 +19,8 @@ MOST = 64
 """Rows that ``auto`` tries at most: more share no call any better."""
 SHARE = 0.85
 """Of the device's memory that ``auto`` plans with."""
+PLAIN = 100
+"""Rounds without a search after which ``auto`` believes that there is none."""
 ROUNDS = 3
 """Steered rounds in full slots before ``auto`` believes what it measured."""
 
@@ -62,7 +64,8 @@ class Slots:
         self.tell = tell
         self._calls: int | None = None
         self._base = 0 if self.meter is None else self.meter.peak()
-        self._seen = 0
+        self._seen = self._rounds = 0
+        self._searched = False
 
     def answer(
         self, asks: Sequence[Ask], answers: Callable[[Sequence[Ask]], list[Any]]
@@ -97,12 +100,19 @@ class Slots:
 
     def _grow(self, asks: Sequence[Ask]) -> None:
         """Of ``auto``: after a few rounds that searched in all slots, take as many as these say
-        would fit; twice as many at most, and look again.
+        would fit; twice as many at most, and look again. Where none searches for long, rounds that
+        only predict count.
         """
         if self.meter is None:
             return
-        searching = sum(isinstance(ask, Evaluate) and not ask.last for ask in asks)
-        self._seen += searching >= self.rows
+        self._rounds += 1
+        searching = sum(
+            isinstance(ask, Judge | Unroll) or (isinstance(ask, Evaluate) and not ask.last)
+            for ask in asks
+        )
+        self._searched = self._searched or searching > 0
+        busy = searching if self._searched or self._rounds <= PLAIN else len(asks)
+        self._seen += busy >= self.rows
         if self._seen < ROUNDS:
             return
         each = max(1.0, (self.meter.peak() - self._base) / self.rows)

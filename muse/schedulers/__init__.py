@@ -1,6 +1,7 @@
-"""Times: the nodes of a run, and WHEN steering starts."""
+"""Times: the nodes of a run, what leads from one to the next, and WHEN steering starts."""
 
 from muse.schedulers.grid import TimeGrid
+from muse.schedulers.solvers import DDIM, DPMSolver2M, Solver
 from muse.schedulers.timing import (
     Always,
     ClipThreshold,
@@ -11,10 +12,13 @@ from muse.schedulers.timing import (
 )
 
 __all__ = [
+    "DDIM",
     "Always",
     "ClipThreshold",
+    "DPMSolver2M",
     "Moment",
     "Never",
+    "Solver",
     "StepWindow",
     "TimeGrid",
     "TimingPolicy",

@@ -1,74 +1,197 @@
 """HOW the model is steered: the contract.
 
-A steering method owns the variable that is optimised; the sampler owns the loop. How methods are
-made of the same pieces:
+A steering is a row within the row: at each steered step it is given where the row stands, asks for
+what it needs (`muse.core.asks`), and returns the prediction that the step is taken with and what it
+carries to the next one. How methods are made of the same pieces:
 
-===================  ==================  ================  ============================
-method               variable            ``inject``        ``carry``
-===================  ==================  ================  ============================
-MUSE                 tokens S            c -> c ++ S       S, to the next step
-latent guidance      offset on x         x -> x + offset   0: each step starts anew
-prompt only          none                identity          nothing
-===================  ==================  ================  ============================
+======================  ==============================================================
+method                  asks, at each step
+======================  ==============================================================
+MUSE                    `Evaluate`, until the loss is small: `Optimization` of tokens
+Universal Guidance      one `Evaluate` that varies x (``examples/my_guidance.py``)
+MPGD                    one `Judge`: a gradient by x0, and none through the model
+noise optimisation      `Unroll`, a few times, at the first step alone
+best of N               one `Fork` of N rows, at the first step alone
+prompt only             nothing
+======================  ==============================================================
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from muse.backbones import Backbone
-from muse.core.types import Cond, Denoised, Rows
+from muse.core.asks import Ask, Evaluate, Evaluation, Judgement, Observation, Predict, Row
+from muse.core.jobs import Job
+from muse.core.results import Trace
+from muse.core.types import Cond, Denoised, Goal, Guidance, MuseError, Node, Tensors
+from muse.schedulers import TimeGrid
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a row stands when it is steered.
+
+    Attributes:
+        job: whose row it is.
+        x: the latent, (1, ...).
+        i: the sampling step, from 0.
+        grid: the row's nodes; `node` is the present one.
+        cond: the text condition.
+        null: the negative one, or None without guidance.
+        unconditional: this step's unconditional prediction, or None without guidance.
+        plain: this step's prediction under `cond`, or None where it wasn't needed yet
+            (`predicted`).
+        goal: what the loss wants.
+        guidance: how predictions are mixed.
+        trace: what is recorded of the row.
+        generator: the row's own random stream for steering, on the CPU; it goes on from step to
+            step.
+        search: when an inner loop ends: `muse.sampling.search.Search.run`.
+        onward: ``onward(x, i)`` is a row, for a `Fork`: where the plain model leads from a latent
+            at node i, the last latent and the `Observation` of it.
+        tell: told of every inner iteration, for watchers.
+        pictured: whether those want to see pictures.
+    """
+
+    job: Job
+    x: Tensor
+    i: int
+    grid: TimeGrid
+    cond: Cond
+    null: Cond | None
+    unconditional: Denoised | None
+    plain: Denoised | None
+    goal: Goal
+    guidance: Guidance
+    trace: Trace
+    generator: torch.Generator
+    search: Callable[..., Row[Evaluation | None]]
+    onward: Callable[[Tensor, int], Row[tuple[Tensor, Observation]]]
+    tell: Callable[[int, Evaluation | Judgement], None] = field(
+        default=lambda iteration, found: None
+    )
+    pictured: bool = False
+
+    @property
+    def node(self) -> Node:
+        """The present node."""
+        return self.grid[self.i]
+
+    def predicted(self) -> Row[Denoised]:
+        """The plain prediction, asked for where it isn't there."""
+        if self.plain is not None:
+            return self.plain
+        [plain] = yield [Predict(self.x, self.node, self.cond)]
+        assert isinstance(plain, Denoised)
+        return plain
+
+    def note(self, iteration: int, found: Evaluation | Judgement) -> None:
+        """Record what was found at an iterate of this step, and tell the watchers."""
+        self.trace.note(self.i, iteration, self.goal, found)
+        self.tell(iteration, found)
+
+    def evaluate(self, variation: Any, state: Tensors, **more: Any) -> Evaluate:
+        """The ask for the loss under a variation's state, at the first iteration.
+
+        Args:
+            variation: what varies (`muse.core.asks.Variation`).
+            state: its state.
+            more: other attributes of `Evaluate`.
+        """
+        given: dict[str, Any] = {
+            "x": self.x,
+            "node": self.node,
+            "cond": self.cond,
+            "unconditional": self.unconditional,
+            "state": state,
+            "goal": self.goal,
+            "prompt": self.job.prompt,
+            "step": self.i,
+            "plain": None if self.guidance.emotion is None else self.plain,
+            "variation": variation,
+            "guidance": self.guidance,
+            "pictured": self.pictured,
+        }
+        return Evaluate(**{**given, **more})
+
+
+@dataclass(frozen=True)
+class Steered:
+    """What a steering returns for a step.
+
+    Attributes:
+        denoised: the guided prediction that the step is taken with.
+        state: what the next steered step is given.
+        x: a latent that stands at node `node`, where the steering has moved by itself: no step is
+            taken then, the row goes on from there; None for most.
+        node: that node, 0 to the number of steps.
+
+    Raises:
+        MuseError: neither a prediction nor a latent with its node.
+    """
+
+    denoised: Denoised | None
+    state: Tensors
+    x: Tensor | None = None
+    node: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.denoised is None and (self.x is None or self.node is None):
+            raise MuseError(
+                "A Steered without a prediction has moved by itself. Give it the latent `x`, and "
+                "the `node` that this stands at."
+            )
 
 
 class Steering(nn.Module, ABC):
-    """Something to optimise, and the way that it enters the model.
+    """A way to lead the model to an emotion.
 
-    State is a mapping of tensors with the row axis first; it goes in and comes out, and every
-    method here treats rows apart.
+    State is a mapping of tensors with the row axis first; it goes in and comes out, and nothing
+    about a row is kept here.
     """
 
-    @abstractmethod
-    def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Rows:
-        """The state of one row (1, ...) when steering begins.
+    needs_plain: bool = False
+    """Whether every steered step shall come with its plain prediction: it shares a call with the
+    unconditional one then."""
+
+    needs_unconditional: bool = True
+    """Whether it shall come with its unconditional prediction, where there is guidance; a steering
+    that makes it anew, at another latent, needs none.
+    """
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        """Refuse a class that was written for the contract before this one."""
+        if "forward" in cls.__abstractmethods__ and hasattr(cls, "inject"):
+            raise MuseError(
+                f"{cls.__name__} subclasses Steering with init, inject and step, a contract that "
+                "muse.steering.Optimization has now. Subclass that instead."
+            )
+        return super().__new__(cls)
+
+    def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Tensors:
+        """The state of one row (1, ...) when steering begins; by default none.
 
         Args:
             x: its latent.
             cond: its text condition.
-            generator: its own random stream, on the CPU.
+            generator: its own random stream for steering, on the CPU.
         """
+        return {}
 
     @abstractmethod
-    def variables(self, state: Rows) -> tuple[str, ...]:
-        """The names in `state` that the loss is differentiated by."""
-
-    @abstractmethod
-    def inject(self, backbone: Backbone, x: Tensor, cond: Cond, state: Rows) -> tuple[Tensor, Cond]:
-        """How the state enters the model: the latent and the condition that it is shown.
-
-        The unconditional prediction of a step is made at x as it was.
-        """
-
-    @abstractmethod
-    def step(self, state: Rows, gradient: Rows, i: Tensor, k: Tensor) -> Rows:
-        """One optimiser step.
+    def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
+        """Steer one step of one row.
 
         Args:
-            state: of B rows.
-            gradient: of the total loss by each variable, same shapes.
-            i: sampling step of each row, (B,).
-            k: inner iteration of each row, (B,); moments start anew where it is 0.
+            step: where the row stands.
+            state: what `init` or the last step returned.
 
         Returns:
-            the new state; `state` itself is left as it is.
+            by the generator's return a `Steered`.
         """
-
-    def finish(self, denoised: Denoised, state: Rows) -> Denoised:
-        """What becomes of a prediction when it is accepted for the step; identity for most."""
-        return denoised
-
-    def carry(self, state: Rows) -> Rows:
-        """What the next sampling step starts from, given the accepted state; all of it for most."""
-        return state

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Generator
+from typing import Any
 
-from muse.backbones import Backbone
-from muse.core.types import Cond, Rows
-from muse.steering.base import Steering
+from muse.core.asks import Ask
+from muse.core.types import Tensors
+from muse.steering.base import Steered, Steering, Step
 
 
 class NoSteering(Steering):
     """Steer nothing: bit for bit the plain model, whatever the timing says."""
 
-    def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Rows:
-        """An empty state."""
-        return {}
+    needs_plain = True
 
-    def variables(self, state: Rows) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
-
-    def inject(self, backbone: Backbone, x: Tensor, cond: Cond, state: Rows) -> tuple[Tensor, Cond]:
-        """Both as they are."""
-        return x, cond
-
-    def step(self, state: Rows, gradient: Rows, i: Tensor, k: Tensor) -> Rows:
-        """The state as it is."""
-        return state
+    def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
+        """The step's plain prediction, guided."""
+        plain = yield from step.predicted()
+        return Steered(step.guidance.mixed(plain, step.unconditional), state)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from muse.backbones import Backbone
-from muse.core.types import Cond, MuseError, Rows, per_row
-from muse.steering.base import Steering
+from muse.core.types import Cond, MuseError, Tensors, per_row
+from muse.steering.optimization import Optimization
 
 
-class TokenOptimization(Steering):
+class TokenOptimization(Optimization):
     r"""Optimise emotion tokens S beside the prompt, by Adam: the paper's steering.
 
     :math:`c_{emo} = T(P) \oplus S` (Sec. IV-A, Eq. 8), with a rate that falls linearly,
@@ -51,7 +51,7 @@ class TokenOptimization(Steering):
         self.lr = lr
         self.decay_over = decay_over
 
-    def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Rows:
+    def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Tensors:
         """Random S (1, M, d), zero moments, and the unit (1, 1, 1): the condition's RMS."""
         text = cond["tokens"]
         dtype = torch.promote_types(text.dtype, torch.float32)
@@ -61,15 +61,17 @@ class TokenOptimization(Steering):
         zero = torch.zeros_like(tokens)
         return {"tokens": tokens, "mean": zero, "square": zero, "unit": unit}
 
-    def variables(self, state: Rows) -> tuple[str, ...]:
+    def variables(self, state: Tensors) -> tuple[str, ...]:
         """S alone."""
         return ("tokens",)
 
-    def inject(self, backbone: Backbone, x: Tensor, cond: Cond, state: Rows) -> tuple[Tensor, Cond]:
+    def inject(
+        self, backbone: Backbone, x: Tensor, cond: Cond, state: Tensors
+    ) -> tuple[Tensor, Cond]:
         """The latent as it is, and the condition with S appended."""
         return x, backbone.extend(cond, state["tokens"])
 
-    def step(self, state: Rows, gradient: Rows, i: Tensor, k: Tensor) -> Rows:
+    def step(self, state: Tensors, gradient: Tensors, i: Tensor, k: Tensor) -> Tensors:
         """One step of Adam (Kingma & Ba 2015; betas 0.9 and 0.999, eps 1e-8) on S / unit."""
         i, k = i.cpu(), k.cpu()  # counted there in float64, which not every device has
         unit, count = state["unit"], (k + 1).double()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +14,11 @@ import yaml
 
 from muse.core.jobs import Job
 from muse.core.pictures import open_picture
-from muse.core.results import Progress
 from muse.core.types import MuseError
+from muse.core.watching import Watcher, Watchers
 from muse.data import Jobs
 from muse.report.summary import ReportedRun
-from muse.runs import RunFolder, Tickets
+from muse.runs import Sink, Tickets, make
 from muse.runs.deciding import described
 from muse.runs.records import Record
 from muse.sampling import Sampler
@@ -45,6 +45,7 @@ class FitFree(L.LightningModule):
         plain: make each job's plain twin too: the same noise, no emotion.
         slots: how many pictures share a model call, or ``auto``: as many as fit into memory. It
             changes memory and speed, not pictures; where memory runs out, it is halved.
+        watchers: who looks on, such as one that writes how a picture takes shape.
         sampler: the parts and options of `muse.sampling.sampler.Sampler`.
 
     Raises:
@@ -59,15 +60,17 @@ class FitFree(L.LightningModule):
         retry_failed: bool = False,
         plain: bool = True,
         slots: int | Literal["auto"] = 16,
+        watchers: list[Watcher] | None = None,
         **sampler: Any,
     ) -> None:
         super().__init__()
         Slots(slots)
         self.sampler = Sampler(**sampler)
         self.parts = sampler
-        self.folder: RunFolder = ReportedRun(Path(output_dir), overwrite, retry_failed)
+        self.sink: Sink = ReportedRun(Path(output_dir), overwrite, retry_failed)
         self.plain = plain
         self.slots: int | Literal["auto"] = slots
+        self.watchers = list(watchers or [])
         self.config: str | None = None
         self.notes: list[str] = []
         self.stopped: KeyboardInterrupt | None = None
@@ -94,7 +97,7 @@ class FitFree(L.LightningModule):
             self._open(jobs)
         elif self.tickets.wait_until_open():
             self._check(jobs)  # prompts get encoded
-            self.folder.join(jobs, self._config())
+            self.sink.join(jobs, self._config())
         else:
             raise SystemExit(2)  # the first process tells why
 
@@ -102,7 +105,7 @@ class FitFree(L.LightningModule):
         well = False
         try:
             self._check(jobs)
-            self.folder.open(jobs, self._config(), repeatable=self.config is not None)
+            self.sink.open(jobs, self._config(), repeatable=self.config is not None)
             for line in self._data().notes:
                 self._note(line)
             well = True
@@ -135,48 +138,43 @@ class FitFree(L.LightningModule):
                 file=sys.stderr,
             )
         if self.trainer.is_global_zero:
-            self.records = self.folder.close(self.sampler.backbone)
+            self.records = self.sink.close(self.sampler.backbone)
 
     def _make(self, work: Sequence[Job]) -> None:
         """Make what is to do of `work`, shared with other processes; and at the end what those
         left that have died.
         """
         slots = Slots(self.slots, meter_of(self.device), self._note)
-        self.folder.made_by = self._made_by()
+        self.sink.made_by = self._made_by()
         first = self.trainer.is_global_zero
         left = self._left(work) if first else 0
         steps = len(self.sampler.setup.grid)
-        with RowProgress(left, steps, first, self.tickets.alive) as progress:
+        with RowProgress(left, steps, first) as progress:
+            watchers = (self.tickets, progress, Watchers(self.watchers, heeded=False))
             drawn = takewhile(lambda number: number < len(work), self.tickets)
-            self._make_some((work[number] for number in drawn), slots, progress)
+            make(self.sampler, (work[number] for number in drawn), self.sink, slots, watchers)
             gone = self.tickets.finish()
             if gone:
                 names = ", ".join(map(str, gone))
                 self._note(f"Nothing more was heard of process {names}: its jobs are made here.")
             if first and self.tickets.processes > 1:
-                self._make_some(iter(work), slots, progress)
+                make(self.sampler, work, self.sink, slots, watchers)
 
     def _left(self, work: Sequence[Job]) -> int:
         """How many of `work` are to do; what is there is told."""
-        left = sum(map(self.folder.todo, work))
+        left = sum(map(self.sink.todo, work))
         if left < len(work):
             self._note(f"{len(work) - left} of {len(work)} pictures are there already.")
-        if self.folder.damaged:
-            names = ", ".join(sorted(self.folder.damaged)[:3])
-            self._note(f"Damaged records, made anew: {len(self.folder.damaged)} ({names}).")
+        for line in self.sink.remarks():
+            self._note(line)
         return left
-
-    def _make_some(self, jobs: Iterator[Job], slots: Slots, progress: Progress) -> None:
-        jobs = filter(self.folder.todo, jobs)
-        for result in self.sampler.sample(jobs, slots, progress):
-            self.folder.save(result, self.sampler.backbone)
 
     def _work(self, jobs: Sequence[Job]) -> list[Job]:
         """All that the run makes for `jobs`, the same list in every process: of as many prompts at
         a time as are kept encoded first the plain twins, then the jobs.
         """
-        wanted = {self.folder.twins.of[job.id] for job in jobs} if self.plain else set()
-        twins = [twin for twin in self.folder.twins.jobs if twin.id in wanted]
+        wanted = {self.sink.twins.of[job.id] for job in jobs} if self.plain else set()
+        twins = [twin for twin in self.sink.twins.jobs if twin.id in wanted]
         prompts, room = dict.fromkeys(job.prompt for job in jobs), self.sampler.prompts.room
         portion = {prompt: number // room for number, prompt in enumerate(prompts)}
         return sorted([*twins, *jobs], key=lambda job: portion[job.prompt])  # else as they were
@@ -210,7 +208,7 @@ class FitFree(L.LightningModule):
             for count, prompt in enumerate(prompts):
                 if count < encoded.room:
                     encoded(prompt)
-            if self.sampler.answers.guides_prompt:
+            if self.sampler.setup.guidance.reads_null:
                 encoded(self.sampler.setup.negative_prompt, negative=True)
         for line in self.sampler.remarks(prompts):
             self._note(line)
@@ -231,7 +229,7 @@ class FitFree(L.LightningModule):
                     "Add an image column, or use --model.latents GaussianNoise."
                 )
         for image in dict.fromkeys(job.image for job in jobs if job.image is not None):
-            self._note(self.folder.remark(open_picture(image), self.sampler.setup.size))
+            self._note(self.sink.remark(open_picture(image), self.sampler.setup.size))
 
     def _note(self, line: str | None) -> None:
         if line and self.trainer.is_global_zero:

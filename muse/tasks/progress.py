@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -13,30 +13,26 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bar
+from torch import Tensor
 
-from muse.core.results import Progress
+from muse.core.jobs import Job
+from muse.core.results import Result
+from muse.core.types import Denoised
+from muse.core.watching import Watcher
 
 
-class RowProgress(Progress):
-    """A bar on the terminal, counted up by `Sampler.sample`; a context manager.
+class RowProgress(Watcher):
+    """A bar on the terminal, a watcher; a context manager.
 
     Args:
         rows: how many pictures will be made.
         steps: sampling steps of each.
         visible: False shows nothing (other devices' bars).
-        each: called after every round too.
     """
 
-    def __init__(
-        self,
-        rows: int,
-        steps: int,
-        visible: bool = True,
-        each: Callable[[], None] = lambda: None,
-    ) -> None:
-        super().__init__()
-        self.each = each
+    def __init__(self, rows: int, steps: int, visible: bool = True) -> None:
         self.total = rows
+        self.rows = self.steps = self.iterations = 0
         self.bar = Bar(
             TextColumn("[bold]{task.fields[done]}"),
             BarColumn(bar_width=None),
@@ -60,11 +56,32 @@ class RowProgress(Progress):
     ) -> None:
         self.bar.stop()
 
-    def changed(self) -> None:
+    def iterated(
+        self,
+        job: Job,
+        step: int,
+        iteration: int,
+        picture: Tensor | None,
+        terms: Mapping[str, float],
+    ) -> None:
+        """Count what an optimiser step led to."""
+        self.iterations += iteration > 0
+
+    def stepped(
+        self, job: Job, step: int, latent: Tensor, denoised: Denoised, picture: Tensor | None
+    ) -> None:
+        """Count it."""
+        self.steps += 1
+
+    def answered(self) -> None:
         """Draw what has been done."""
-        self.each()
         work = f"{self.steps} steps, {self.iterations} inner iterations"
         self.bar.update(self.task, completed=self.steps, done=self._done(), work=work)
+
+    def finished(self, result: Result) -> None:
+        """Count it, and draw."""
+        self.rows += 1
+        self.answered()
 
     def _done(self) -> str:
         return f"{self.rows}/{self.total} pictures"

@@ -95,7 +95,7 @@ class MuseTrainer(L.Trainer):
                 raise stop.__context__ from None
             raise
         finally:
-            model.folder.release()
+            model.sink.release()
 
 
 # A sub-command of LightningCLI is the trainer's method of the same name.

@@ -109,8 +109,7 @@ class GaussianMixture(Backbone):
         return {"tokens": torch.stack(rows)}
 
     def _words(self, prompt: str, negative: bool) -> Tensor:
-        words = re.findall(r"[a-z]+", prompt.lower())
-        named = {word for word in words if word in CONTENTS}
+        named = {word for word in words_of(prompt) if word in CONTENTS}
         if len(named) != 1 and not (negative and not named):
             what, count = ("Negative prompt", "at most") if negative else ("Prompt", "exactly")
             raise MuseError(
@@ -216,6 +215,11 @@ class GaussianMixture(Backbone):
         points = points.detach().cpu().double()
         dimension = points.shape[-1]
         return points if dimension == 2 else points @ orthonormal(dimension)[:2].T
+
+
+def words_of(prompt: str) -> list[str]:
+    """The words of a prompt, in lower case."""
+    return re.findall(r"[a-z]+", prompt.lower())
 
 
 def means(dimension: int) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from muse.backbones.toy.mixture import CONTENTS, SCALE, means
+from muse.backbones.toy.mixture import CONTENTS, SCALE, means, words_of
 from muse.core.emotions import EMOTIONS
 from muse.guides import Guide, Similarity
 
@@ -56,7 +56,6 @@ class PlaceSimilarity(Similarity):
         square = ((image[:, None] - self.means) ** 2).sum(-1)
         g = (-square / (2 * (SCALE**2 + BLUR**2))).exp()
         places = g.unflatten(-1, (len(CONTENTS), len(EMOTIONS))).sum(-1)
-        named = torch.tensor(
-            [[float(name in prompt.lower()) for name in CONTENTS] for prompt in prompts]
-        )
+        said = [set(words_of(prompt)) for prompt in prompts]
+        named = torch.tensor([[float(name in words) for name in CONTENTS] for words in said])
         return 100 * (places * named.to(places)).sum(-1) / (places.sum(-1) + 0.5)

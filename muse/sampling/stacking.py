@@ -1,0 +1,87 @@
+"""Asks of one kind side by side in a batch, and batches apart again."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from muse.core.asks import Ask, Fork, Judge, Observe, Predict, Unroll
+from muse.core.types import Denoised, Goal, Guidance
+
+
+def kind_of(ask: Ask) -> Hashable:
+    """Asks of equal kind share a call."""
+    if isinstance(ask, Fork):
+        raise TypeError("A Fork stands alone in its list: the engine answers it.")
+    if isinstance(ask, Observe):
+        return Observe, ask.x0.shape, ask.final
+    if isinstance(ask, Judge):
+        return Judge, ask.x0.shape
+    common = type(ask), ask.x.shape, _shapes(ask.cond)
+    if isinstance(ask, Predict):
+        return *common, ask.take, _shapes(ask.give)
+    if isinstance(ask, Unroll):
+        return *common, _shapes(ask.null), len(ask.nodes), ask.guidance, ask.gradient
+    there = ask.unconditional is None, ask.plain is None, _shapes(ask.null)
+    return *common, _shapes(ask.state), id(ask.variation), there
+
+
+def _shapes(tensors: Mapping[str, Tensor] | None) -> Hashable:
+    if tensors is None:
+        return None
+    return tuple((name, value.shape) for name, value in tensors.items())
+
+
+def split_denoised(denoised: Denoised) -> list[Denoised]:
+    """One row each, without gradient."""
+    x0, eps = denoised.x0.detach().split(1), denoised.eps.detach().split(1)
+    return [Denoised(*row) for row in zip(x0, eps, strict=True)]
+
+
+def join_denoised(rows: Sequence[Denoised | None]) -> Denoised | None:
+    """All rows in one, None where there are none: asks of one kind have all, or none."""
+    given = [row for row in rows if row is not None]
+    if not given:
+        return None
+    return Denoised(torch.cat([r.x0 for r in given]), torch.cat([r.eps for r in given]))
+
+
+def stack_goals(goals: Sequence[Goal]) -> Goal:
+    """The goals of B rows as one; what traces alone read stays behind."""
+    similarity = [goal.similarity for goal in goals if goal.similarity is not None]
+    return Goal(
+        torch.cat([goal.target for goal in goals]),
+        torch.cat([goal.inherent for goal in goals]),
+        torch.cat(similarity) if similarity else None,
+    )
+
+
+def seen_by_rows(
+    guidances: Sequence[Guidance],
+    prediction: Denoised,
+    unconditional: Denoised | None,
+    plain: Denoised | None,
+) -> Tensor:
+    """The x0 that guide and similarity look at, (B, ...), each row by its own guidance."""
+    if len(set(guidances)) == 1:
+        return guidances[0].seen(prediction, unconditional, plain)
+    rows = (prediction, unconditional, plain)
+    return torch.cat(
+        [
+            guidance.seen(*(None if part is None else _row(part, b) for part in rows))  # type: ignore[arg-type]
+            for b, guidance in enumerate(guidances)
+        ]
+    )
+
+
+def _row(denoised: Denoised, b: int) -> Denoised:
+    return Denoised(denoised.x0[b : b + 1], denoised.eps[b : b + 1])
+
+
+def is_finite(*values: Tensor) -> Tensor:
+    """Which rows are, (B,)."""
+    each: list[Any] = [value.detach().flatten(1).isfinite().all(1) for value in values]
+    return torch.stack(each).all(0)

@@ -1,0 +1,89 @@
+"""Steering by search: a variable is optimised at each step until the loss is small."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Generator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from muse.backbones import Backbone
+from muse.core.asks import Ask
+from muse.core.types import Cond, Denoised, Tensors
+from muse.steering.base import Steered, Steering, Step
+
+
+class Optimization(Steering):
+    """Something to optimise, and the way that it enters the model; when the search ends, and which
+    iterate is accepted, is the sampler's business (`muse.sampling.search`).
+
+    ===================  ==================  ================  ============================
+    method               variable            ``inject``        ``carry``
+    ===================  ==================  ================  ============================
+    MUSE                 tokens S            c -> c ++ S       S, to the next step
+    latent guidance      offset on x         x -> x + offset   0: each step starts anew
+    ===================  ==================  ================  ============================
+
+    Every method here treats rows apart.
+    """
+
+    @abstractmethod
+    def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Tensors:
+        """The state of one row (1, ...) when steering begins.
+
+        Args:
+            x: its latent.
+            cond: its text condition.
+            generator: its own random stream, on the CPU.
+        """
+
+    @abstractmethod
+    def variables(self, state: Tensors) -> tuple[str, ...]:
+        """The names in `state` that the loss is differentiated by; none for a search that takes no
+        gradient.
+        """
+
+    @abstractmethod
+    def inject(
+        self, backbone: Backbone, x: Tensor, cond: Cond, state: Tensors
+    ) -> tuple[Tensor, Cond]:
+        """How the state enters the model: the latent and the condition that it is shown.
+
+        The unconditional prediction of a step is made at x as it was.
+        """
+
+    @abstractmethod
+    def step(self, state: Tensors, gradient: Tensors, i: Tensor, k: Tensor) -> Tensors:
+        """One step of the search.
+
+        Args:
+            state: of B rows.
+            gradient: of the total loss by each variable, same shapes.
+            i: sampling step of each row, (B,).
+            k: inner iteration of each row, (B,); moments start anew where it is 0.
+
+        Returns:
+            the new state; `state` itself is left as it is.
+        """
+
+    def finish(self, denoised: Denoised, state: Tensors) -> Denoised:
+        """What becomes of a prediction when it is accepted for the step; identity for most."""
+        return denoised
+
+    def carry(self, state: Tensors) -> Tensors:
+        """What the next sampling step starts from, given the accepted state; all of it for most."""
+        return state
+
+    def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
+        """Search from the state, and accept an iterate; where not even the first one is finite, the
+        step is the plain model's.
+        """
+        ask = step.evaluate(self, state)
+        accepted = yield from step.search(ask, step.trace, step.tell)
+        if accepted is None:
+            plain = yield from step.predicted()
+            return Steered(step.guidance.mixed(plain, step.unconditional), state)
+        denoised = step.guidance.mixed(accepted.prediction, step.unconditional, ask.plain)
+        return Steered(self.finish(denoised, accepted.state), self.carry(accepted.state))
