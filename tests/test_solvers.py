@@ -33,7 +33,6 @@ SCHEDULERS: dict[str, tuple[Any, Solver]] = {
         DDIM(),
     ),
     "DDIM eta 1": (DDIMScheduler(**BETAS, clip_sample=False, steps_offset=1), DDIM(eta=1.0)),
-    "DDIM eta 0.4": (DDIMScheduler(**BETAS, clip_sample=False, steps_offset=1), DDIM(eta=0.4)),
     "Euler": (EulerDiscreteScheduler(**BETAS), DDIM()),
     "DPM-Solver++ 2M": (DPMSolverMultistepScheduler(**BETAS), DPMSolver2M()),
 }
