@@ -387,7 +387,7 @@ def test_a_metric_that_writes_nothing_is_told():
     class _Empty(Metric):
         pass
 
-    with pytest.raises(NotImplementedError, match="_Empty writes neither measure nor describe"):
+    with pytest.raises(MuseError, match="_Empty writes neither measure nor describe"):
         _Empty().describe([])
 
 

@@ -125,3 +125,19 @@ class Watchers(Watcher):
         """Tell each."""
         for watcher in self.each:
             watcher.finished(result)
+
+
+class Stopping(Watcher):
+    """Stops rows where others are stopped, and looks at nothing.
+
+    Args:
+        others: who says so.
+    """
+
+    def __init__(self, others: Watcher) -> None:
+        self.others = others
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the others are."""
+        return self.others.stopped

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from muse.core.types import MuseError
+
 
 @dataclass(frozen=True, eq=False)
 class Made:
@@ -67,8 +69,13 @@ class Metric(nn.Module, ABC):
 
         Returns:
             one value for each, nan where the metric does not apply to it.
+
+        Raises:
+            MuseError: a class that writes neither this nor `describe`.
         """
-        raise NotImplementedError(f"{type(self).__name__} writes neither measure nor describe.")
+        raise MuseError(
+            f"{type(self).__name__} writes neither measure nor describe. Write one of them."
+        )
 
     def describe(self, pictures: Sequence[Made]) -> Tensor:
         """Describe some pictures by numbers, each for itself; by default what `measure` says.

@@ -8,18 +8,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from muse.backbones.base import Size
-from muse.core.asks import Ask, Evaluation, Judgement, Observation, Observe, Predict, Row
+from muse.core.asks import Ask, Evaluation, Judgement, Observation, Observe, Predict
 from muse.core.emotions import EMOTIONS, distribution
 from muse.core.jobs import Job
 from muse.core.results import Result, Trace
 from muse.core.types import Cond, Denoised, Goal, Guidance, MuseError, Tensors
-from muse.core.watching import Watcher, Watchers
+from muse.core.watching import Stopping, Watchers
 from muse.latents import LatentSource, Start
 from muse.latents.noise import like
 from muse.sampling.answers import Answers
+from muse.sampling.returned import returned, row_of
 from muse.sampling.search import Search
 from muse.schedulers import Moment, Never, Solver, TimeGrid, TimingPolicy
 from muse.steering import Steered, Step
@@ -123,7 +124,7 @@ class PictureRow:
                 history = setup.solver.init()
             else:
                 made = setup.solver(steered.denoised, history, grid, i, noise)
-                x, history = _returned(setup.solver, made, tuple)
+                x, history = returned(setup.solver, made, tuple)
                 i += 1
                 x = yield from self.watched(self.start.blended(x, i), i - 1, steered.denoised)
             path = [*path, x] if backbone.has_points else [x]
@@ -134,7 +135,7 @@ class PictureRow:
         """Where the source says that the row starts."""
         setup, source, grid = self.setup, self.setup.latents, self.setup.grid
         made = source(self.job, setup.answers.backbone, grid, cond, setup.size)
-        found = _returned(source, (yield from _row_of(source, made)), Start, Tensor)
+        found = returned(source, (yield from row_of(source, made)), Start, Tensor)
         start = found if isinstance(found, Start) else Start(found)
         name, steps = type(source).__name__, len(grid) - start.node
         if not 0 < steps <= len(grid):
@@ -270,8 +271,8 @@ class PictureRow:
             tell=lambda iteration, found: self.iterated(at.i, iteration, found),
             pictured=self.watchers.pictured,
         )
-        made = yield from _row_of(steering, steering(step, self.state))
-        steered: Steered = _returned(steering, made, Steered)
+        made = yield from row_of(steering, steering(step, self.state))
+        steered: Steered = returned(steering, made, Steered)
         self.state = steered.state
         return steered
 
@@ -281,7 +282,7 @@ class PictureRow:
         """Where the plain model leads from a latent at node i: the last latent, and what is seen
         there.
         """
-        watchers = Watchers([_Stopping(self.watchers)])
+        watchers = Watchers([Stopping(self.watchers)])
         inner = PictureRow(self.setup_of, replace(self.job, target=None), watchers)
         inner.prepare(self.setup)
         passed = i - self.start.node
@@ -317,42 +318,3 @@ class PictureRow:
         terms = {"total": found.total, **found.terms}
         picture = found.picture if isinstance(found, Evaluation) else None
         self.watchers.iterated(self.job, i, iteration, picture, terms)
-
-
-class _Stopping(Watcher):
-    """Stops rows where others are stopped, and looks at nothing."""
-
-    def __init__(self, others: Watcher) -> None:
-        self.others = others
-
-    @property
-    def stopped(self) -> bool:
-        return self.others.stopped
-
-
-def _row_of(part: nn.Module, made: Any) -> Row[Any]:
-    """What a part's `forward` returned, where that is a row.
-
-    Raises:
-        MuseError: it isn't.
-    """
-    if isinstance(made, Generator):
-        return made
-    raise MuseError(
-        f"{type(part).__name__}.forward is no generator. Let it yield lists of asks; where it asks "
-        "nothing, have a `yield` after its `return`."
-    )
-
-
-def _returned(part: nn.Module, found: Any, *kinds: type) -> Any:
-    """What a part returned, where that is of one of these kinds.
-
-    Raises:
-        MuseError: it isn't.
-    """
-    if isinstance(found, kinds):
-        return found
-    names = " or a ".join(kind.__name__ for kind in kinds)
-    raise MuseError(
-        f"{type(part).__name__}.forward returned a {type(found).__name__}. Return a {names}."
-    )
