@@ -6,7 +6,9 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors.torch import load_file
+from torch.nn import functional as F
 from transformers import CLIPModel, CLIPTokenizer
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
@@ -17,6 +19,7 @@ from muse.guides import ConvNet, EmoGen, SimEmo
 from muse.mini import SceneData
 from muse.mini.augment import windows
 from muse.mini.data import VALIDATION_OFFSET
+from muse.mini.export import save_part
 from muse.mini.optimizing import Muon
 from muse.mini.reconstruction import fine_contrast, reconstruction_loss
 from muse.mini.scenes import render
@@ -85,6 +88,87 @@ def test_windows_move_with_their_boxes():
         inside = ((top < at) & (at < bottom))[:, None] & ((left < at) & (at < right))
         assert torch.equal(window[0] > 5, inside)
         assert set(window[0].unique().tolist()) <= {number, number + 10.0}
+
+
+def test_a_teacher_gives_its_channels_their_meaning(tmp_path, folder):
+    """Those of an autoencoder of pictures half as large; windows lie on the latents' grid."""
+    teacher = AutoEncoding(str(tmp_path / "small"), channels=(8, 8))
+    save_part(teacher.vae, tmp_path / "teacher")
+    options = {"size": 64, "crop": 32, "whole": 0.0, "teacher": str(tmp_path / "teacher")}
+    task = AutoEncoding(str(tmp_path), (8, 8, 16), 6, attention=False, **options)
+    image = torch.rand(2, 3, 64, 64)
+    box = torch.tensor([[0.1, 0.1, 0.6, 0.6]]).expand(2, 4)
+    taught = task._taught(image)
+    assert taught.shape == (2, 4, 16, 16)
+    small = AutoencoderKL.from_pretrained(tmp_path / "teacher").eval()
+    mean = small.encode(2 * F.avg_pool2d(image, 2) - 1).latent_dist.mode()
+    torch.testing.assert_close(taught, mean * small.config.scaling_factor)
+
+    with torch.no_grad():
+        own = task.vae.encode(2 * image - 1).latent_dist.mode()[:, :4] / task.latent_std
+        plain, _ = task._losses(image, box, False)
+        both, _ = task._losses(image, box, False, taught)
+    torch.testing.assert_close(both - plain, 0.1 * F.mse_loss(own, taught))
+    assert "_teacher" not in "".join(task.state_dict())
+
+    with pytest.raises(MuseError, match="4 channels, 1/4 of a picture twice its own"):
+        AutoEncoding(str(tmp_path), (8, 8), 4, teacher=str(tmp_path / "teacher"))
+
+
+def test_a_window_and_what_is_taught_of_it_belong_together(tmp_path, monkeypatch):
+    save_part(AutoEncoding(str(tmp_path), channels=(8, 8)).vae, tmp_path / "teacher")
+    seen = []
+
+    def mark(self, image):
+        """In place of the teacher: the mean of each of the latent's pixels."""
+        return F.avg_pool2d(image, 4)
+
+    def losses(self, image, box, sample, taught=None):
+        if taught is not None:
+            seen.append((F.avg_pool2d(image, 4), taught))
+        return self.vae.decoder.conv_out.bias.sum(), image.mean()
+
+    monkeypatch.setattr(AutoEncoding, "_taught", mark)
+    monkeypatch.setattr(AutoEncoding, "_losses", losses)
+    options = {"crop": 32, "whole": 0.5, "teacher": str(tmp_path / "teacher")}
+    task = AutoEncoding(str(tmp_path), (8, 8, 16), 4, attention=False, **options)
+    monkeypatch.setattr(task, "validation_step", None)
+    fit(task)
+    assert [pair[1].shape for pair in seen] == [(4, 3, 8, 8), (1, 3, 16, 16)]
+    for window, taught in seen:
+        torch.testing.assert_close(window, taught)
+
+
+def test_a_diffusion_model_begins_with_one_of_fewer_channels(folder, tmp_path):
+    for part in ("text_encoder", "tokenizer"):
+        shutil.copytree(folder / part, tmp_path / part)
+    wide = AutoEncoding(str(tmp_path), (8, 8, 16, 16), 6)
+    save_part(wide.vae, tmp_path / "vae")
+    start = str(folder / "unet")
+    new = LatentDiffusion(str(tmp_path), channels=(32, 32), start=start).unet.eval()
+    old = UNet2DConditionModel.from_pretrained(start).eval()
+    latent, states = torch.randn(1, 6, 8, 8), torch.randn(1, 24, 32)
+    with torch.no_grad():
+        drawn = new(latent, torch.tensor([300]), states).sample
+        expected = old(latent[:, :4], torch.tensor([300]), states).sample
+    torch.testing.assert_close(drawn[:, :4], expected)
+    assert not drawn[:, 4:].any()
+    with pytest.raises(MuseError, match="the same channels and layers_per_block"):
+        LatentDiffusion(str(tmp_path), channels=(64, 32), start=start)
+
+
+def test_a_clip_begins_with_another_whose_text_is_locked(folder, tmp_path):
+    task = Contrastive(str(tmp_path), start=str(folder / "clip"))
+    before = {name: weight.clone() for name, weight in task.clip.named_parameters()}
+    fit(task, "contrastive")
+    for name, weight in task.clip.named_parameters():
+        locked = "text" in name
+        assert torch.equal(weight, before[name]) == locked, name
+        assert weight.requires_grad != locked, name
+    ours, theirs = (
+        load_file(place / "text_encoder" / "model.safetensors") for place in (tmp_path, folder)
+    )
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
 def test_training_sees_windows_and_at_last_whole_pictures(tmp_path, monkeypatch):

@@ -30,20 +30,21 @@ def degrade(image: Tensor) -> Tensor:
     return image * light + strength * torch.randn_like(image)
 
 
-def windows(image: Tensor, box: Tensor, side: int) -> tuple[Tensor, Tensor]:
+def windows(image: Tensor, box: Tensor, side: int, grid: int = 1) -> tuple[Tensor, Tensor]:
     """A random square window of each picture.
 
     Args:
         image: (B, C, H, H).
         box: in each picture, left, top, right and bottom (B, 4), in [0, 1].
         side: of the windows in pixels, at most H.
+        grid: their left and upper edges lie on multiples of it.
 
     Returns:
         Windows (B, C, side, side), and the boxes in the windows' coordinates, which lie outside
         [0, 1] where a box is cut.
     """
     full = image.shape[-1]
-    corners = torch.randint(full - side + 1, (len(image), 2)).tolist()
+    corners = (grid * torch.randint((full - side) // grid + 1, (len(image), 2))).tolist()
     cut = [
         picture[:, top : top + side, left : left + side]
         for picture, (left, top) in zip(image, corners, strict=True)
@@ -53,14 +54,14 @@ def windows(image: Tensor, box: Tensor, side: int) -> tuple[Tensor, Tensor]:
 
 
 def windows_then_whole(
-    image: Tensor, box: Tensor, side: int | None, done: float, whole: float
+    image: Tensor, box: Tensor, side: int | None, done: float, whole: float, grid: int = 1
 ) -> tuple[Tensor, Tensor]:
     """What a training step of convolutions sees of a batch: `windows`, which cost less, and at the
     end of the run as many whole pictures as have the windows' pixels, for group norms are reckoned
     over all that is seen.
 
     Args:
-        image, box: as for `windows`.
+        image, box, grid: as for `windows`.
         side: of the windows; None shows whole pictures throughout.
         done: the share of the run's steps that are done, in [0, 1].
         whole: the share at the end that sees whole pictures, in [0, 1].
@@ -68,6 +69,6 @@ def windows_then_whole(
     if side is None:
         return image, box
     if done < 1.0 - whole:
-        return windows(image, box, side)
+        return windows(image, box, side, grid)
     rows = max(1, len(image) * side**2 // image[0, 0].numel())
     return image[:rows], box[:rows]

@@ -6,7 +6,9 @@ import torch
 from diffusers import AutoencoderKL
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.nn import functional as F
 
+from muse.core.types import MuseError
 from muse.mini.augment import windows_then_whole
 from muse.mini.data import SceneBatch
 from muse.mini.export import save_part
@@ -22,6 +24,11 @@ class AutoEncoding(Resumable):
     over its elements (`muse.mini.reconstruction`). On export `scaling_factor` is 1 / std of the
     training latents seen last.
 
+    With a teacher, an autoencoder of pictures half as large with latents of the same size and
+    fewer channels, a term :math:`w_t |z_{:c} / s - z_t / s_t|^2` (each in its own standard
+    deviation) makes the first c channels mean what the teacher's mean: a diffusion model of the
+    teacher's latents is then a good start for one of these (`LatentDiffusion`'s `start`).
+
     Args:
         pipeline_dir: the pipeline's folder.
         channels: width of the levels, each half as large as the one before, from the picture
@@ -36,6 +43,11 @@ class AutoEncoding(Resumable):
         crop: side of the windows that are seen at first (`muse.mini.augment.windows_then_whole`);
             None shows whole pictures throughout.
         whole: the share of steps at the end that see whole pictures, in [0, 1].
+        teacher: the folder of an `AutoencoderKL`; None: no such term.
+        teacher_weight: :math:`w_t`.
+
+    Raises:
+        MuseError: when the teacher's latents have more channels than these, or another size.
     """
 
     def __init__(
@@ -51,6 +63,8 @@ class AutoEncoding(Resumable):
         attention: bool = True,
         crop: int | None = None,
         whole: float = 0.2,
+        teacher: str | None = None,
+        teacher_weight: float = 0.1,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -74,8 +88,31 @@ class AutoEncoding(Resumable):
         assert self.vae.quant_conv.bias is not None
         torch.nn.init.constant_(self.vae.quant_conv.bias[latent_channels:], -6.0)
         self.register_buffer("latent_std", torch.ones(()))
+        self.teacher_weight = teacher_weight
+        self.stride = 2 ** (len(channels) - 1)
+        # Not a child: it isn't learned, and no checkpoint holds it.
+        self._teacher = [] if teacher is None else [self._read_teacher(teacher, latent_channels)]
 
-    def _losses(self, image: Tensor, box: Tensor, sample: bool) -> tuple[Tensor, Tensor]:
+    def _read_teacher(self, folder: str, most: int) -> AutoencoderKL:
+        vae = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
+        channels, stride = vae.config.latent_channels, 2 ** len(vae.config.block_out_channels)
+        if channels > most or stride != self.stride:
+            raise MuseError(
+                f"the teacher {folder} has latents of {channels} channels, 1/{stride} of a picture "
+                f"twice its own; at most {most} channels and 1/{self.stride} can be learned from."
+            )
+        return vae.eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def _taught(self, image: Tensor) -> Tensor:
+        """The teacher's latents (B, c, h, w) of pictures (B, 3, H, H) in [0, 1]."""
+        [teacher] = self._teacher = [self._teacher[0].to(self.device)]
+        latent = teacher.encode(2.0 * F.avg_pool2d(image, 2) - 1.0).latent_dist.mode()
+        return latent.float() * teacher.config.scaling_factor
+
+    def _losses(
+        self, image: Tensor, box: Tensor, sample: bool, taught: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         x = (2.0 * image - 1.0).to(memory_format=torch.channels_last)
         posterior = self.vae.encode(x).latent_dist
         latent = posterior.sample() if sample else posterior.mean
@@ -86,15 +123,27 @@ class AutoEncoding(Resumable):
         variance = posterior.var.float()
         kl = 0.5 * (posterior.mean.float() ** 2 + variance - 1.0 - variance.log()).mean()
         reconstruction = reconstruction_loss(y, x, box, self.edge_weight, self.thing_weight)
-        return reconstruction + self.kl_weight * kl, (y.float() - x).abs().mean()
+        loss = reconstruction + self.kl_weight * kl
+        if taught is not None:
+            first = posterior.mean[:, : taught.shape[1]].float() / self.latent_std
+            loss = loss + self.teacher_weight * F.mse_loss(first, taught)
+        return loss, (y.float() - x).abs().mean()
 
     def training_step(self, batch: SceneBatch) -> Tensor:
         """The loss of one batch."""
         done = 0.0
         if self.crop is not None:
             done = self.global_step / self.trainer.estimated_stepping_batches
-        image, box = windows_then_whole(batch["image"], batch["box"], self.crop, done, self.whole)
-        loss, absolute = self._losses(image, box, sample=True)
+        image, grid, taught = batch["image"], 1, None
+        if self._teacher:
+            # The latents go through the cutting as further channels, as large as the picture.
+            grid = self.stride
+            large = F.interpolate(self._taught(image), scale_factor=grid)
+            image = torch.cat([image, large], dim=1)
+        image, box = windows_then_whole(image, batch["box"], self.crop, done, self.whole, grid)
+        if self._teacher:
+            image, taught = image[:, :3], image[:, 3:, ::grid, ::grid]
+        loss, absolute = self._losses(image, box, True, taught)
         self.log_dict({"train/loss": loss, "train/l1": absolute}, prog_bar=True)
         return loss
 
@@ -102,6 +151,11 @@ class AutoEncoding(Resumable):
         """Logs `val/l1`, the mean absolute error of pictures in [-1, 1]."""
         _, absolute = self._losses(batch["image"], batch["box"], sample=False)
         self.log("val/l1", absolute, prog_bar=True, batch_size=len(batch["image"]))
+        if self._teacher:
+            taught = self._taught(batch["image"])
+            mean = self.vae.encode(2.0 * batch["image"] - 1.0).latent_dist.mode()
+            off = F.mse_loss(mean[:, : taught.shape[1]] / self.latent_std, taught)
+            self.log("val/taught", off, prog_bar=True, batch_size=len(mean))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Muon, one cycle over the run."""

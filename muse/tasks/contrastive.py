@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel, CLIPTextModel
 
+from muse.core.types import MuseError
 from muse.mini.augment import degrade
 from muse.mini.data import SceneBatch
 from muse.mini.export import save_clip, save_part
@@ -18,7 +19,7 @@ from muse.tasks.resuming import Resumable
 
 
 class Contrastive(Resumable):
-    r"""Trains a small `CLIPModel` from scratch; exports `clip/`, `text_encoder/`, `tokenizer/`.
+    r"""Trains a small `CLIPModel`; exports `clip/`, `text_encoder/`, `tokenizer/`.
 
     The loss is CLIP's symmetric cross-entropy over the batch at a learned temperature (Radford et
     al. 2021), with equal captions of a batch all counted as right:
@@ -31,6 +32,13 @@ class Contrastive(Resumable):
         text_width, text_layers: of the text's transformer.
         projection_dim: width of the common space.
         learning_rate: peak of the one-cycle schedule (Muon).
+        start: the folder of a `CLIPModel` to begin with, whose text tower stays as it is (locked
+            as in Zhai et al. 2022, the other tower): diffusion models of that text encoder go on
+            with this one. Its sizes are taken in place of the ones above. None: both towers begin
+            with random weights.
+
+    Raises:
+        MuseError: when `start` speaks another vocabulary.
     """
 
     def __init__(
@@ -42,6 +50,7 @@ class Contrastive(Resumable):
         text_layers: int = 3,
         projection_dim: int = 192,
         learning_rate: float = 1.5e-3,
+        start: str | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -72,7 +81,21 @@ class Contrastive(Resumable):
             },
             projection_dim=projection_dim,
         )
-        self.clip = Clip(CLIPModel(config), tokenizer)
+        model = CLIPModel(config) if start is None else self._locked(start, len(tokenizer))
+        self.clip = Clip(model, tokenizer)
+
+    def _locked(self, start: str, vocabulary: int) -> CLIPModel:
+        """The model to begin with, its text's side frozen."""
+        model = CLIPModel.from_pretrained(start, dtype=torch.float32)
+        size = model.config.text_config.vocab_size
+        if size != vocabulary:
+            raise MuseError(
+                f"the CLIP to begin with ({start}) knows {size} words; muse-mini's know "
+                f"{vocabulary}: begin with one that this task has made."
+            )
+        model.text_model.requires_grad_(False)
+        model.text_projection.requires_grad_(False)
+        return model
 
     def _loss(self, image: Tensor, captions: list[str]) -> tuple[Tensor, Tensor]:
         pictures = F.normalize(self.clip.image(image).float(), dim=-1)
@@ -101,7 +124,9 @@ class Contrastive(Resumable):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Muon, one cycle over the run; embeddings by Adam."""
-        weights = self.clip.named_parameters()
+        weights = [
+            (n, weight) for n, weight in self.clip.named_parameters() if weight.requires_grad
+        ]
         optimizer = Muon(weights, self.learning_rate, adam=("embedding",), weight_decay=0.05)
         return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches)
 

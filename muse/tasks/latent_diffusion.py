@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from muse.core.types import MuseError
 from muse.mini.data import SceneBatch
 from muse.mini.export import part_folder, plain_copy, save_part
 from muse.mini.optimizing import Muon, with_one_cycle
@@ -34,6 +35,12 @@ class LatentDiffusion(Resumable):
         layers_per_block: residual and attention blocks per level.
         learning_rate: peak of the one-cycle schedule (Muon).
         drop_prompt: probability of the empty prompt.
+        start: the folder of a `UNet2DConditionModel` of the same widths, whose weights this one
+            begins with; where its latents have fewer channels, they are the first of these, as
+            after `AutoEncoding` with a teacher. None: begin with random ones.
+
+    Raises:
+        MuseError: when a part is missing in the folder, or `start` has other widths.
     """
 
     def __init__(
@@ -43,6 +50,7 @@ class LatentDiffusion(Resumable):
         layers_per_block: int = 1,
         learning_rate: float = 4e-3,
         drop_prompt: float = 0.1,
+        start: str | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -64,6 +72,8 @@ class LatentDiffusion(Resumable):
         self.vae.eval().requires_grad_(False)
         self.text_encoder.eval().requires_grad_(False)
         unet = self._new_unet(channels, layers_per_block)
+        if start is not None:
+            begin_with(unet, start)
         self.unet = unet.to(memory_format=torch.channels_last)
         self.scheduler = DDIMScheduler(
             num_train_timesteps=TRAIN_STEPS,
@@ -176,3 +186,35 @@ class LatentDiffusion(Resumable):
             requires_safety_checker=False,
         )
         pipeline.save_config(self.pipeline_dir)
+
+
+@torch.no_grad()
+def begin_with(unet: UNet2DConditionModel, start: str) -> None:
+    """Copies a UNet's weights into one with as many channels of latents or more.
+
+    What the further channels add to the first convolution begins at zero, and so does what the last
+    one gives them.
+
+    Args:
+        unet: changed in place.
+        start: the other's folder.
+
+    Raises:
+        MuseError: where the two differ in anything else.
+    """
+    old = UNet2DConditionModel.from_pretrained(start, torch_dtype=torch.float32).state_dict()
+    new = unet.state_dict()
+    grown = {"conv_in.weight", "conv_out.weight", "conv_out.bias"}
+    for name, weight in new.items():
+        given = old.get(name)
+        fits = given is not None and (
+            given.shape == weight.shape
+            or (name in grown and all(map(int.__le__, given.shape, weight.shape)))
+        )
+        if given is None or not fits:
+            shape = "missing" if given is None else tuple(given.shape)
+            raise MuseError(
+                f"{name} of the UNet to begin with ({start}) is {shape}; this one needs "
+                f"{tuple(weight.shape)}: give both the same channels and layers_per_block."
+            )
+        weight.zero_()[tuple(slice(length) for length in given.shape)] = given
