@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from examples.my_guidance import ForwardGuidance
 from examples.my_start import PartialNoise
 from examples.my_watcher import Gif
 from muse.backbones import BayesGuide, GaussianMixture, PlaceSimilarity, load_backbone
@@ -31,10 +30,10 @@ from muse.runs import Memory, Sink
 from muse.runs import make as make_all
 from muse.sampling.engine import run
 from muse.schedulers import Always, Moment, Never, Solver, StepWindow, TimeGrid, TimingPolicy
-from muse.steering import Optimization, Steered, Steering, Step
+from muse.steering import BestOfN, Optimization, Steered, Steering, Step, UniversalGuidance
 from tests.components import _PictureToy
 from tests.tiny_guides import tiny_clip
-from tests.toy import SIZE, jobs, make, same, sampler, shares
+from tests.toy import SIZE, jobs, make, same, sampler
 from tests.watching import Latents
 
 JOBS = jobs(2)
@@ -51,63 +50,7 @@ def posterior(result: Result) -> float:
 # --- steering as a row -------------------------------------------------------------------------
 
 
-def literal_guidance(job: Job, made: Any, strength: float, recurrences: int) -> Tensor:
-    """Forward Universal Guidance for one picture, from its formulas, without muse's loop."""
-    backbone, guide, loss = made.backbone, made.answers.guide, made.answers.loss
-    text, null = backbone.embed([job.prompt], SIZE), backbone.embed([""], SIZE, negative=True)
-    grid, target = made.setup.grid, distribution(job.target).double()
-    x = torch.randn(1, 2, generator=job.noise()).double()
-    fresh = job.tokens()
-
-    def guided(x: Tensor, node: Node) -> tuple[Tensor, Tensor]:
-        c, u = (backbone.denoise(x, Node.stack([node]), cond) for cond in (text, null))
-        eps = u.eps + 7.5 * (c.eps - u.eps)
-        return (x - node.sigma * eps) / node.alpha, eps
-
-    with torch.no_grad():
-        plain, _ = guided(x, grid[0])
-    read = EMOTIONS[int(guide(plain).argmax())]
-    inherent = distribution({} if read in job.target else {read: 1.0}).double()
-    for i in range(len(grid)):
-        node, there = grid[i], grid[i + 1]
-        for again in range(recurrences):
-            leaf = x.clone().requires_grad_()
-            x0, eps = guided(leaf, node)
-            total = loss(made.answers.look(x0, [job.prompt], Goal(target, inherent))[0],
-                         Goal(target, inherent)).total  # fmt: skip
-            [slope] = torch.autograd.grad(total.sum(), leaf)
-            eps = (eps + strength * node.sigma * slope).detach()
-            x0 = (x - node.sigma * eps) / node.alpha
-            moved = there.alpha * x0 + there.sigma * eps
-            if again + 1 < recurrences:
-                kept = node.alpha / there.alpha
-                noise = torch.randn(1, 2, generator=fresh).double()
-                x = kept * moved + (node.sigma**2 - (kept * there.sigma) ** 2).sqrt() * noise
-        x = moved
-    return x
-
-
-@pytest.mark.parametrize("recurrences", [1, 2])
-def test_forward_guidance_is_its_formula(recurrences: int) -> None:
-    """And draws what it re-noises with from the row's own stream."""
-    steering = ForwardGuidance(strength=1.0, recurrences=recurrences)
-    made = sampler(steering=steering, timing=Always(), steps=12)
-    for job_id, result in make(made, JOBS[:4]).items():
-        [job] = [job for job in JOBS if job.id == job_id]
-        assert result.image is not None
-        assert (result.image - literal_guidance(job, made, 1.0, recurrences)).abs().max() <= 1e-8
-        assert result.trace.iterations == [recurrences] * 12
-
-
-def test_forward_guidance_raises_the_target() -> None:
-    guided = make(sampler(steering=ForwardGuidance(1.0), timing=StepWindow(0.3), steps=25), JOBS)
-    plain = make(sampler(timing=Never(), steps=25), JOBS)
-    gain = [posterior(guided[job.id]) - posterior(plain[job.id]) for job in JOBS]
-    assert sum(gain) / len(gain) > 0.3
-    assert shares(guided)[1] >= 80, "and most keep their place"
-
-
-def test_forward_guidance_by_the_command_line_makes_no_prediction_twice() -> None:
+def test_guidance_by_the_latent_makes_no_prediction_twice() -> None:
     calls: Counter[int] = Counter()
 
     class Counted(GaussianMixture):
@@ -115,7 +58,7 @@ def test_forward_guidance_by_the_command_line_makes_no_prediction_twice() -> Non
             calls[int(torch.is_grad_enabled())] += len(x)
             return super().denoise(x, node, cond)
 
-    steering = ForwardGuidance(1.0)
+    steering = UniversalGuidance(1.0)
     make(sampler(backbone=Counted(), steering=steering, timing=StepWindow(0.5), steps=8), JOBS[:1])
     assert calls == {0: 2 * 4, 1: 2 * 4}, "plain steps: two each; guided ones: two with gradient"
 
@@ -184,7 +127,7 @@ def test_a_loss_and_its_gradient_by_x0_need_no_model(monkeypatch: pytest.MonkeyP
     asks = [Judge(x, goal_of(job), job.prompt) for x, job in zip(points, JOBS, strict=False)]
     for ask, found in zip(asks, made.answers(asks), strict=True):
         leaf = ask.x0.clone().requires_grad_()
-        total = made.answers.look(leaf, [ask.prompt], ask.goal)[1].total
+        total = made.answers.look(leaf, [ask.prompt], ask.goal)[2].total
         [slope] = torch.autograd.grad(total.sum(), leaf)
         assert torch.equal(found.gradient, slope)
         assert found.total == total.item()
@@ -212,7 +155,7 @@ def test_a_way_is_differentiated_from_its_start(scale: float) -> None:
                 for name in ("x0", "eps")
             )
             x = there.alpha * x0 + there.sigma * eps
-        total = made.answers.look(x, [ask.prompt], ask.goal)[1].total
+        total = made.answers.look(x, [ask.prompt], ask.goal)[2].total
         [slope] = torch.autograd.grad(total.sum(), leaf)
         assert torch.allclose(found.latent, x, rtol=0, atol=1e-12)
         assert torch.allclose(found.judgement.gradient, slope, rtol=1e-9, atol=1e-12)
@@ -220,55 +163,7 @@ def test_a_way_is_differentiated_from_its_start(scale: float) -> None:
     assert not without.judgement.gradient.any()
 
 
-class NoiseOptimization(Steering):
-    """x_T by the gradient through the whole way, at the first step; then the plain model."""
-
-    needs_plain = True
-
-    def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
-        if state:
-            plain = yield from step.predicted()
-            return Steered(step.guidance.mixed(plain, step.unconditional), state)
-        x, nodes = step.x, [step.grid[i] for i in range(len(step.grid) + 1)]
-        best = x, float("inf")
-        for _ in range(20):
-            ask = Unroll(x, nodes, step.cond, step.null, step.goal, step.job.prompt, step.guidance)
-            [found] = yield [ask]
-            if found.judgement.total < best[1]:
-                best = x, found.judgement.total
-            slope = found.judgement.gradient
-            x = x - 0.3 * slope / slope.norm().clamp(min=1e-9)
-        return Steered(None, {"done": torch.ones(1)}, best[0], 0)
-
-
-def test_noise_may_be_optimised_through_the_whole_way() -> None:
-    made = sampler(steering=NoiseOptimization(), timing=Always(), steps=6, guidance_scale=2.0)
-    plain = make(sampler(timing=Never(), steps=6, guidance_scale=2.0), JOBS)
-    gain = []
-    for job_id, result in make(made, JOBS).items():
-        gain.append(posterior(result) - posterior(plain[job_id]))
-        assert result.trace.iterations == [0] * 6, "every step was taken once"
-    assert sum(gain) / len(gain) > 0.3
-
-
 # --- rows that hold rows -----------------------------------------------------------------------
-
-
-class BestOf(Steering):
-    """The best of N noises by the guide: the first is the row's own."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__()
-        self.count = count
-
-    def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
-        noises = [step.x]
-        for _ in range(self.count - 1):
-            noises.append(torch.randn(step.x.shape, generator=step.generator).to(step.x))
-        [found] = yield [Fork([step.onward(x, 0) for x in noises])]
-        wanted = int(step.goal.target.argmax())
-        ends = [(seen.logits.softmax(-1)[0, wanted].item(), last) for last, seen in found]
-        return Steered(None, state, max(ends, key=lambda end: end[0])[1], len(step.grid))
 
 
 class Given(LatentSource):
@@ -287,9 +182,9 @@ class Given(LatentSource):
 def test_the_best_of_some_noises(slots: int) -> None:
     options: dict[str, Any] = {"timing": Always(), "steps": 8}
     plain = make(sampler(**{**options, "timing": Never()}), JOBS)
-    for job_id, result in make(sampler(steering=BestOf(1), **options), JOBS, slots).items():
+    for job_id, result in make(sampler(steering=BestOfN(1), **options), JOBS, slots).items():
         assert torch.equal(result.path[-1], plain[job_id].path[-1]), "best of one is plain"
-    best = make(sampler(steering=BestOf(4), **options), JOBS, slots)
+    best = make(sampler(steering=BestOfN(4), **options), JOBS, slots)
     for job in JOBS:
         stream = job.tokens()
         noises = [torch.randn(1, 2, generator=stream).double() for _ in range(3)]

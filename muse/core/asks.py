@@ -87,7 +87,7 @@ class Observe:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Ask for a steered prediction, its loss and gradient, and the state one step on; answered by
+    r"""Ask for a steered prediction, its loss and gradient, and the state one step on; answered by
     an `Evaluation`.
 
     Attributes:
@@ -104,6 +104,10 @@ class Evaluate:
         null: the negative condition, where the unconditional prediction is to be made anew at the
             varied latent, and differentiated too; in place of `unconditional`.
         pictured: whether the picture is wanted too.
+        noise: (1, n, ...), where guide and similarity shall see x0 n times, each with one of these
+            added: the loss is then :math:`-\log \frac1n \sum_j e^{-L_j}`, that of the mean
+            likelihood (Song et al. 2023; Ye et al. 2024, Sec. 3.1), probabilities and terms are
+            means. None: once, as it is.
     """
 
     x: Tensor
@@ -121,17 +125,19 @@ class Evaluate:
     guidance: Guidance = field(default_factory=Guidance)
     null: Cond | None = None
     pictured: bool = False
+    noise: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Judge:
     """Ask for the loss of a clean latent as it is previewed, and its gradient by that latent; the
-    model is not asked. Answered by a `Judgement`.
+    model is not asked. Answered by a `Judgement`. `noise` is `Evaluate`'s.
     """
 
     x0: Tensor
     goal: Goal
     prompt: str
+    noise: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,24 @@ class Trace:
             self.inner.setdefault(name, []).append(value)
 
 
+@dataclass
+class Cost:
+    """What a row has asked the model for, rows within the row included, filled as it runs: passes
+    of one row through the networks, whatever else shared the call.
+
+    Attributes:
+        predictions: through the denoiser without gradient; a guided prediction is two.
+        gradients: through the denoiser and back.
+        decodings: through the decoder without gradient.
+        decoder_gradients: through the decoder and back.
+    """
+
+    predictions: int = 0
+    gradients: int = 0
+    decodings: int = 0
+    decoder_gradients: int = 0
+
+
 @dataclass(frozen=True)
 class Result:
     """A finished row.
@@ -68,6 +86,7 @@ class Result:
         failure: why the job failed, in one line, or None.
         latent: the last latent, (1, ...), which `image` is decoded from; None where the job failed.
         whole: whether all steps were taken: a watcher may stop rows before.
+        cost: what it took.
     """
 
     job: Job
@@ -79,6 +98,7 @@ class Result:
     failure: str | None = None
     latent: Tensor | None = None
     whole: bool = True
+    cost: Cost = field(default_factory=Cost)
 
 
 def _named(weights: Tensor | None) -> list[str]:

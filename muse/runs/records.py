@@ -6,6 +6,7 @@ import json
 import math
 import platform
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,7 +26,8 @@ Record: TypeAlias = dict[str, Any]
 """One picture's record. Keys of schema 1: id, prompt, target (name -> weight, null for a plain
 picture), seed, image, status ("done" or "failed"), reason, start_step (null: never), similarity,
 inherent, iterations, trace, probabilities, plain (the twin's id), plain_probabilities, notes,
-seconds, made_by, versions, config_digest. Readers ignore keys that they don't know."""
+seconds, cost (`muse.core.results.Cost`), made_by, versions, config_digest. Readers ignore keys that
+they don't know."""
 
 
 class Layout:
@@ -106,6 +108,7 @@ def make_record(
         "plain_probabilities": None if not plain_probabilities else dict(plain_probabilities),
         "notes": trace.notes,
         "seconds": round(result.seconds, 3),
+        "cost": asdict(result.cost),
         "made_by": dict(made_by or {}),
         "versions": versions(),
         "config_digest": config_digest,

@@ -42,7 +42,9 @@ from muse.sampling.stacking import (
     is_finite,
     join_denoised,
     kind_of,
+    repeat_goals,
     seen_by_rows,
+    smoothed,
     split_denoised,
     stack_goals,
 )
@@ -132,8 +134,27 @@ class Answers(nn.Module):
             for index, one in enumerate(image.split(1))
         ]
 
-    def look(self, image: Tensor, prompts: Sequence[str], goal: Goal) -> tuple[Reading, LossTerms]:
-        """What guide and, where the loss reads it, similarity see in pictures; and the loss."""
+    def look(
+        self, x0: Tensor, prompts: Sequence[str], goal: Goal, noises: Sequence[Tensor | None] = ()
+    ) -> tuple[Tensor, Reading, LossTerms]:
+        """Clean latents as they are previewed; what guide and, where the loss reads it, similarity
+        see in the pictures; and the loss. Noises, (1, n, ...) for each row, make it a smoothed one
+        (`muse.core.asks.Evaluate`).
+        """
+        added = [noise for noise in noises if noise is not None]
+        if not added:
+            image = self.backbone.preview(x0)
+            return image, *self._judged(image, prompts, goal)
+        noise = torch.cat(added).to(x0)
+        times = noise.shape[1]
+        image = self.backbone.preview((x0[:, None] + noise).flatten(0, 1))
+        repeated = [prompt for prompt in prompts for _ in range(times)]
+        reading, loss = self._judged(image, repeated, repeat_goals(goal, times))
+        return image[::times], *smoothed(reading, loss, times)
+
+    def _judged(
+        self, image: Tensor, prompts: Sequence[str], goal: Goal
+    ) -> tuple[Reading, LossTerms]:
         with pictures_read_once():
             similarity = None
             if self.similarity is not None and self.loss.needs_similarity:
@@ -162,8 +183,9 @@ class Answers(nn.Module):
             if nulls:
                 unconditional = self.backbone.denoise(shown, node, cat_rows(nulls))
             guidances = [ask.guidance for ask in asks]
-            image = self.backbone.preview(seen_by_rows(guidances, prediction, unconditional, plain))
-            reading, loss = self.look(image, [ask.prompt for ask in asks], goal)
+            seen_x0 = seen_by_rows(guidances, prediction, unconditional, plain)
+            prompts, noises = [ask.prompt for ask in asks], [ask.noise for ask in asks]
+            image, reading, loss = self.look(seen_x0, prompts, goal, noises)
             summed = loss.total.sum()  # rows are independent: each gets its own gradient
         slopes = torch.autograd.grad(summed, list(leaves.values())) if names else ()
         gradient = dict(zip(names, slopes, strict=True))
@@ -223,11 +245,9 @@ class Answers(nn.Module):
         """One decoding with gradient, one look."""
         x0 = torch.cat([ask.x0 for ask in asks]).detach().requires_grad_()
         with torch.enable_grad():
-            reading, loss = self.look(
-                self.backbone.preview(x0),
-                [ask.prompt for ask in asks],
-                stack_goals([ask.goal for ask in asks]),
-            )
+            prompts, noises = [ask.prompt for ask in asks], [ask.noise for ask in asks]
+            goal = stack_goals([ask.goal for ask in asks])
+            _, reading, loss = self.look(x0, prompts, goal, noises)
             [gradient] = torch.autograd.grad(loss.total.sum(), [x0])
         return judgements(reading, loss, gradient)
 
@@ -254,7 +274,7 @@ class Answers(nn.Module):
                 else:
                     x = advance(x, here, there)
             goal = stack_goals([ask.goal for ask in asks])
-            reading, loss = self.look(self.backbone.preview(x), [ask.prompt for ask in asks], goal)
+            _, reading, loss = self.look(x, [ask.prompt for ask in asks], goal)
             gradient = torch.zeros_like(start)
             if wanted:
                 [gradient] = torch.autograd.grad(loss.total.sum(), [start])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,12 +15,13 @@ from muse.backbones.base import Size
 from muse.core.asks import Ask, Evaluation, Judgement, Observation, Observe, Predict
 from muse.core.emotions import EMOTIONS, distribution
 from muse.core.jobs import Job
-from muse.core.results import Result, Trace
+from muse.core.results import Cost, Result, Trace
 from muse.core.types import Cond, Denoised, Goal, Guidance, MuseError, Tensors
 from muse.core.watching import Stopping, Watchers
 from muse.latents import LatentSource, Start
 from muse.latents.noise import like
 from muse.sampling.answers import Answers
+from muse.sampling.counting import counted
 from muse.sampling.returned import returned, row_of
 from muse.sampling.search import Search
 from muse.schedulers import Moment, Never, Solver, TimeGrid, TimingPolicy
@@ -46,12 +48,15 @@ class Setup:
 
 @dataclass(frozen=True)
 class _At:
-    """Where a row stands: its latent at node i, the conditions, and the predictions made there."""
+    """Where a row stands: its latent at node i, the conditions, the solver's step from there, and
+    the predictions made there.
+    """
 
     x: Tensor
     i: int
     cond: Cond
     null: Cond | None
+    advance: Callable[[Denoised], tuple[Tensor, Any]]
     unconditional: Denoised | None = None
     plain: Denoised | None = None
 
@@ -84,21 +89,31 @@ class PictureRow:
 
     def run(self) -> Generator[list[Ask], list[Any], Result]:
         """From the job to its result; a user's mistake that shows here fails this job alone."""
-        begun = time.perf_counter()
+        begun, cost = time.perf_counter(), Cost()
         try:
-            self.prepare(self.setup_of(self.job))
-            path = yield from self.denoise()
-            [seen] = yield [Observe(path[-1], self.job.prompt, final=True, similarity=False)]
-            if not seen.image.isfinite().all():
-                raise MuseError("The picture is not finite. Try a lower guidance_scale.")
+            path, seen = yield from counted(self.made(), cost)
         except MuseError as error:
-            seconds = time.perf_counter() - begun
-            return Result(self.job, None, {}, self.trace, seconds, failure=str(error))
+            seconds, why = time.perf_counter() - begun, str(error)
+            return Result(self.job, None, {}, self.trace, seconds, failure=why, cost=cost)
+        assert seen.logits is not None
         probabilities = dict(zip(EMOTIONS, seen.logits.softmax(-1)[0].tolist(), strict=True))
         drawn = torch.cat(path) if self.setup.answers.backbone.has_points else None
         seconds = time.perf_counter() - begun
         made = seen.image, probabilities, self.trace, seconds, drawn
-        return Result(self.job, *made, latent=path[-1], whole=self.whole)
+        return Result(self.job, *made, latent=path[-1], whole=self.whole, cost=cost)
+
+    def made(self) -> Generator[list[Ask], list[Any], tuple[list[Tensor], Observation]]:
+        """The latents of its way, and what is seen at the end.
+
+        Raises:
+            MuseError: a mistake of the user's, or a picture that is not finite.
+        """
+        self.prepare(self.setup_of(self.job))
+        path = yield from self.denoise()
+        [seen] = yield [Observe(path[-1], self.job.prompt, final=True, similarity=False)]
+        if not seen.image.isfinite().all():
+            raise MuseError("The picture is not finite. Try a lower guidance_scale.")
+        return path, seen
 
     def prepare(self, setup: Setup) -> None:
         """Take what the row is made with."""
@@ -118,18 +133,28 @@ class PictureRow:
         x, i = self.start.x, self.start.node
         path, history, noise = [x], setup.solver.init(), self.job.steps_noise()
         while i < len(grid) and not self.watchers.stopped:
-            steered = yield from self.step(_At(x, i, cond, self.null_at(i)))
+            at = _At(x, i, cond, self.null_at(i), partial(self.advance, history, i, noise))
+            steered = yield from self.step(at)
             if steered.denoised is None:  # it has moved by itself
                 x, i = self.moved(steered, self.start.x)
                 history = setup.solver.init()
             else:
-                made = setup.solver(steered.denoised, history, grid, i, noise)
-                x, history = returned(setup.solver, made, tuple)
+                x, history = self.advance(history, i, noise, steered.denoised)
                 i += 1
                 x = yield from self.watched(self.start.blended(x, i), i - 1, steered.denoised)
             path = [*path, x] if backbone.has_points else [x]
         self.whole = i == len(grid)
         return path
+
+    def advance(
+        self, history: Any, i: int, noise: torch.Generator, denoised: Denoised
+    ) -> tuple[Tensor, Any]:
+        """The solver's step from node i: the latent, and its state."""
+        solver = self.setup.solver
+        made: tuple[Tensor, Any] = returned(
+            solver, solver(denoised, history, self.setup.grid, i, noise), tuple
+        )
+        return made
 
     def begun(self, cond: Cond) -> Generator[list[Ask], list[Any], Start]:
         """Where the source says that the row starts."""
@@ -239,7 +264,8 @@ class PictureRow:
         for later in range(at.i, min(at.i + self.timing.look_ahead, len(grid) - 1)):
             assert at.plain is not None
             x = grid.advance(guidance.mixed(at.plain, at.unconditional), later)
-            at = yield from self.predicted(_At(x, later + 1, at.cond, self.null_at(later + 1)))
+            there = _At(x, later + 1, at.cond, self.null_at(later + 1), at.advance)
+            at = yield from self.predicted(there)
         assert at.plain is not None
         return guidance.seen(at.plain, at.unconditional)
 
@@ -267,6 +293,7 @@ class PictureRow:
             trace=self.trace,
             generator=self.stream,
             search=setup.search.run,
+            advance=lambda denoised: at.advance(denoised)[0],
             onward=self.onward,
             tell=lambda iteration, found: self.iterated(at.i, iteration, found),
             pictured=self.watchers.pictured,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from muse.core.asks import Ask, Fork, Judge, Observe, Predict, Unroll
-from muse.core.types import Denoised, Goal, Guidance
+from muse.core.types import Denoised, Goal, Guidance, LossTerms, Reading
 
 
 def kind_of(ask: Ask) -> Hashable:
@@ -19,20 +20,24 @@ def kind_of(ask: Ask) -> Hashable:
     if isinstance(ask, Observe):
         return Observe, ask.x0.shape, ask.final
     if isinstance(ask, Judge):
-        return Judge, ask.x0.shape
+        return Judge, ask.x0.shape, _shape(ask.noise)
     common = type(ask), ask.x.shape, _shapes(ask.cond)
     if isinstance(ask, Predict):
         return *common, ask.take, _shapes(ask.give)
     if isinstance(ask, Unroll):
         return *common, _shapes(ask.null), len(ask.nodes), ask.guidance, ask.gradient
     there = ask.unconditional is None, ask.plain is None, _shapes(ask.null)
-    return *common, _shapes(ask.state), id(ask.variation), there
+    return *common, _shapes(ask.state), id(ask.variation), there, _shape(ask.noise)
 
 
 def _shapes(tensors: Mapping[str, Tensor] | None) -> Hashable:
     if tensors is None:
         return None
     return tuple((name, value.shape) for name, value in tensors.items())
+
+
+def _shape(tensor: Tensor | None) -> Hashable:
+    return None if tensor is None else tensor.shape
 
 
 def split_denoised(denoised: Denoised) -> list[Denoised]:
@@ -57,6 +62,29 @@ def stack_goals(goals: Sequence[Goal]) -> Goal:
         torch.cat([goal.inherent for goal in goals]),
         torch.cat(similarity) if similarity else None,
     )
+
+
+def repeat_goals(goal: Goal, times: int) -> Goal:
+    """Each row's goal `times` in turn, (B n, ...)."""
+    similarity = goal.similarity
+    return Goal(
+        goal.target.repeat_interleave(times, 0),
+        goal.inherent.repeat_interleave(times, 0),
+        None if similarity is None else similarity.repeat_interleave(times, 0),
+    )
+
+
+def smoothed(reading: Reading, loss: LossTerms, times: int) -> tuple[Reading, LossTerms]:
+    """Of each row's `times` readings their mean probabilities, the loss of their mean likelihood,
+    and the mean of each term: B rows of B n.
+    """
+    mean_likelihood = (-loss.total).view(-1, times).logsumexp(1) - math.log(times)
+    logits = reading.logits.log_softmax(-1).unflatten(0, (-1, times)).logsumexp(1)
+    similarity = reading.similarity
+    if similarity is not None:
+        similarity = similarity.view(-1, times).mean(1)
+    terms = {name: term.view(-1, times).mean(1) for name, term in loss.terms.items()}
+    return Reading(logits, similarity), LossTerms(-mean_likelihood, terms)
 
 
 def seen_by_rows(

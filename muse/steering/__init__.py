@@ -1,8 +1,26 @@
 """HOW the model is steered."""
 
 from muse.steering.base import Steered, Steering, Step
+from muse.steering.noise_optimization import NoiseOptimization
+from muse.steering.noise_search import BestOfN, ZeroOrderSearch
 from muse.steering.none import NoSteering
 from muse.steering.optimization import Optimization
+from muse.steering.text_update import TextUpdate
 from muse.steering.tokens import TokenOptimization
+from muse.steering.training_free import TrainingFreeGuidance
+from muse.steering.universal_guidance import UniversalGuidance
 
-__all__ = ["NoSteering", "Optimization", "Steered", "Steering", "Step", "TokenOptimization"]
+__all__ = [
+    "BestOfN",
+    "NoSteering",
+    "NoiseOptimization",
+    "Optimization",
+    "Steered",
+    "Steering",
+    "Step",
+    "TextUpdate",
+    "TokenOptimization",
+    "TrainingFreeGuidance",
+    "UniversalGuidance",
+    "ZeroOrderSearch",
+]

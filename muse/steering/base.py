@@ -8,8 +8,9 @@ carries to the next one. How methods are made of the same pieces:
 method                  asks, at each step
 ======================  ==============================================================
 MUSE                    `Evaluate`, until the loss is small: `Optimization` of tokens
-Universal Guidance      one `Evaluate` that varies x (``examples/my_guidance.py``)
-MPGD                    one `Judge`: a gradient by x0, and none through the model
+Universal Guidance      one `Evaluate` that varies x
+TFG, and its cases      that, and a few `Judge`: gradients by x0, none through the model
+DATE                    one `Evaluate` that varies the text, at every tenth step
 noise optimisation      `Unroll`, a few times, at the first step alone
 best of N               one `Fork` of N rows, at the first step alone
 prompt only             nothing
@@ -53,6 +54,8 @@ class Step:
         generator: the row's own random stream for steering, on the CPU; it goes on from step to
             step.
         search: when an inner loop ends: `muse.sampling.search.Search.run`.
+        advance: ``advance(prediction)`` is the latent that the row's solver makes of a guided
+            prediction at this node, (1, ...); noise that the solver adds is drawn.
         onward: ``onward(x, i)`` is a row, for a `Fork`: where the plain model leads from a latent
             at node i, the last latent and the `Observation` of it.
         tell: told of every inner iteration, for watchers.
@@ -72,6 +75,7 @@ class Step:
     trace: Trace
     generator: torch.Generator
     search: Callable[..., Row[Evaluation | None]]
+    advance: Callable[[Denoised], Tensor]
     onward: Callable[[Tensor, int], Row[tuple[Tensor, Observation]]]
     tell: Callable[[int, Evaluation | Judgement], None] = field(
         default=lambda iteration, found: None

@@ -1,0 +1,402 @@
+"""The methods that muse is compared with: each equals its formulas, written for one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from muse.backbones import GaussianMixture
+from muse.core.emotions import EMOTIONS, distribution
+from muse.core.jobs import Job
+from muse.core.results import Cost, Result
+from muse.core.types import Goal, MuseError, Node
+from muse.schedulers import DDIM, Always, Never, StepWindow
+from muse.steering import (
+    BestOfN,
+    NoiseOptimization,
+    Steering,
+    TextUpdate,
+    TokenOptimization,
+    TrainingFreeGuidance,
+    UniversalGuidance,
+    ZeroOrderSearch,
+)
+from tests.toy import SIZE, jobs, make, same, sampler, shares
+
+JOBS = jobs(2)
+W = 3.0  # guidance scale
+
+
+class Literal:
+    """One picture on the toy, without any of muse's loop.
+
+    `rule` is a method: from x, the node's index and this object it makes the next latent.
+    """
+
+    def __init__(self, job: Job, made: Any, eta: float = 0.0) -> None:
+        self.made, self.job, self.eta = made, job, eta
+        self.grid = made.setup.grid
+        self.text = made.backbone.embed([job.prompt], SIZE)["tokens"]
+        self.null = made.backbone.embed([""], SIZE, negative=True)
+        self.draws, self.solver_draws = job.tokens(), job.steps_noise()
+        self.x = torch.randn(1, 2, generator=job.noise()).double()
+        target = distribution(job.target).double()
+        x0, _, _, _ = self.predict(self.x, 0)
+        read = EMOTIONS[int(made.answers.guide(x0).argmax())]
+        inherent = distribution({} if read in (job.target or {}) else {read: 1.0}).double()
+        self.goal = Goal(target, inherent)
+
+    def predict(
+        self, x: Tensor, i: int, text: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """x0 and noise, guided; the noise of both branches."""
+        node = Node.stack([self.grid[i]])
+        cond = {"tokens": self.text if text is None else text}
+        c = self.made.backbone.denoise(x, node, cond).eps
+        u = self.made.backbone.denoise(x, node, self.null).eps
+        eps = u + W * (c - u)
+        return (x - self.grid[i].sigma * eps) / self.grid[i].alpha, eps, c, u
+
+    def loss(self, x0: Tensor) -> Tensor:
+        """Of one clean latent, ()."""
+        return self.made.answers.look(x0, [self.job.prompt], self.goal)[2].total.sum()
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(*shape, generator=self.draws).double()
+
+    def ddim(self, x0: Tensor, eps: Tensor, i: int) -> Tensor:
+        """A step with the run's eta, Eq. 12 and 16 of Song et al. 2021."""
+        here, there = self.grid[i], self.grid[i + 1]
+        if not self.eta:
+            return there.alpha * x0 + there.sigma * eps
+        a, b = here.alpha**2, there.alpha**2
+        sd = self.eta * ((1 - b) / (1 - a)).sqrt() * (1 - a / b).sqrt()
+        z = torch.randn(1, 2, generator=self.solver_draws).double()
+        return b.sqrt() * x0 + (1 - b - sd**2).clamp(min=0).sqrt() * eps + sd * z
+
+    def back(self, x: Tensor, i: int) -> Tensor:
+        """Noised from node i + 1 to node i."""
+        share = (self.grid[i].alpha / self.grid[i + 1].alpha) ** 2
+        return share.sqrt() * x + (1 - share).sqrt() * self.normal(1, 2)
+
+    def run(self, rule: Callable[[Literal, Tensor, int], Tensor]) -> Tensor:
+        x = self.x
+        for i in range(len(self.grid)):
+            x = rule(self, x, i).detach()
+        return x
+
+
+def agree(steering: Steering, rule: Callable[..., Tensor], eta: float = 0.0) -> dict[str, Result]:
+    """A run of muse, each picture of it equal to the literal loop's."""
+    options = {"scheduler": DDIM(eta)} if eta else {}
+    made = sampler(steering=steering, timing=Always(), steps=10, guidance_scale=W, **options)
+    results = make(made, JOBS[:3])
+    for job in JOBS[:3]:
+        expected = Literal(job, made, eta).run(rule)
+        found = results[job.id].image
+        assert found is not None
+        assert (found - expected).abs().max() <= 1e-8, job.id
+    return results
+
+
+# --- Universal Guidance ------------------------------------------------------------------------
+
+
+def universal(w: float, k: int, m: int, rate: float) -> Callable[[Literal, Tensor, int], Tensor]:
+    def rule(run: Literal, x: Tensor, i: int) -> Tensor:
+        here = run.grid[i]
+        for again in range(k):
+            leaf = x.clone().requires_grad_()
+            x0, eps, _, _ = run.predict(leaf, i)
+            [slope] = torch.autograd.grad(run.loss(x0), leaf)
+            noise = eps.detach() + w * here.sigma * slope
+            delta = torch.zeros_like(x)
+            for _ in range(m):
+                leaf = (x0.detach() + delta).requires_grad_()
+                [slope] = torch.autograd.grad(run.loss(leaf), leaf)
+                delta = delta - rate * slope
+            noise = noise - here.alpha / here.sigma * delta
+            moved = run.ddim((x - here.sigma * noise) / here.alpha, noise, i)
+            if again + 1 < k:
+                x = run.back(moved, i)
+        return moved
+
+    return rule
+
+
+@pytest.mark.parametrize(("k", "m"), [(1, 0), (2, 0), (2, 3)])
+def test_universal_guidance(k: int, m: int) -> None:
+    results = agree(UniversalGuidance(1.0, k, m, 0.02), universal(1.0, k, m, 0.02))
+    for result in results.values():
+        assert result.trace.iterations == [k] * 10
+        assert result.cost == Cost(1 * 2, 10 * k * 2, 2, 10 * k * (1 + m)), "the first is also read"
+
+
+# --- training-free guidance and its cases ------------------------------------------------------
+
+
+def shares_of(grid: Any, kind: str) -> Tensor:
+    step = (grid.alphas[:-1] / grid.alphas[1:]) ** 2
+    shares = {"increase": step, "decrease": 1 - step, "constant": torch.ones_like(step)}[kind]
+    return shares / shares.mean()
+
+
+def tfg(
+    rho: float, mu: float, sigma: float, iterations: int, k: int, n: int, kinds: tuple[str, str]
+) -> Callable[[Literal, Tensor, int], Tensor]:
+    """Algorithm 1 of Ye et al. 2024."""
+
+    def rule(run: Literal, x: Tensor, i: int) -> Tensor:
+        here, there = run.grid[i], run.grid[i + 1]
+        rho_t, mu_t = (
+            weight * shares_of(run.grid, kind)[i]
+            for weight, kind in zip((rho, mu), kinds, strict=True)
+        )
+        for again in range(k):
+            deltas = sigma * here.sigma * run.normal(1, n, 2)[0]
+
+            def log_f(x0: Tensor, deltas: Tensor = deltas) -> Tensor:
+                each = torch.stack([-run.loss(x0 + delta) for delta in deltas])
+                return each.logsumexp(0) - torch.tensor(float(n)).log()
+
+            leaf = x.clone().requires_grad_()
+            x0, eps, _, _ = run.predict(leaf, i)
+            [slope] = torch.autograd.grad(log_f(x0), leaf)
+            var, mean = rho_t * slope, torch.zeros_like(x)
+            for _ in range(iterations):
+                leaf = (x0.detach() + mean).requires_grad_()
+                [slope] = torch.autograd.grad(log_f(leaf), leaf)
+                mean = mean + mu_t * slope
+            a = (here.alpha / there.alpha) ** 2
+            moved = run.ddim(x0.detach(), eps.detach(), i) + var / a.sqrt() + there.alpha * mean
+            if again + 1 < k:
+                x = run.back(moved, i)
+        return moved
+
+    return rule
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_training_free_guidance(eta: float) -> None:
+    options: dict[str, Any] = {"rho_schedule": "decrease"}
+    steering = TrainingFreeGuidance(0.1, 0.05, 0.2, 2, 2, samples=3, **options)
+    rule = tfg(0.1, 0.05, 0.2, 2, 2, 3, ("decrease", "increase"))
+    results = agree(steering, rule, eta)
+    for result in results.values():
+        assert result.cost == Cost(2, 10 * 2 * 2, 2, 10 * 2 * 3 * (1 + 2))
+
+
+def test_dps_is_a_case() -> None:
+    def rule(run: Literal, x: Tensor, i: int) -> Tensor:
+        leaf = x.clone().requires_grad_()
+        x0, eps, _, _ = run.predict(leaf, i)
+        loss = run.loss(x0)
+        [slope] = torch.autograd.grad(loss, leaf)
+        step = 0.2 / loss.detach().abs() * slope
+        a = (run.grid[i].alpha / run.grid[i + 1].alpha) ** 2
+        return run.ddim(x0.detach(), eps.detach(), i) - step / a.sqrt()
+
+    dps = TrainingFreeGuidance(0.2, 0.0, 0.0, rho_schedule="constant", rho_unit="loss")
+    agree(dps, rule, eta=1.0)
+
+
+def test_lgd_mc_is_a_case() -> None:
+    def rule(run: Literal, x: Tensor, i: int) -> Tensor:
+        leaf = x.clone().requires_grad_()
+        x0, eps, _, _ = run.predict(leaf, i)
+        noise = run.grid[i].sigma * run.normal(1, 4, 2)[0]
+        log_p = torch.stack([-run.loss(x0 + z) for z in noise]).logsumexp(0)
+        [slope] = torch.autograd.grad(log_p, leaf)
+        a = (run.grid[i].alpha / run.grid[i + 1].alpha) ** 2
+        return run.ddim(x0.detach(), eps.detach(), i) + 0.3 * slope / a.sqrt()
+
+    lgd = TrainingFreeGuidance(0.3, 0.0, 1.0, samples=4, rho_schedule="constant")
+    agree(lgd, rule)
+
+
+def test_mpgd_is_a_case_and_no_gradient_goes_through_the_model() -> None:
+    def rule(run: Literal, x: Tensor, i: int) -> Tensor:
+        x0, eps, _, _ = run.predict(x, i)
+        leaf = x0.detach().requires_grad_()
+        [slope] = torch.autograd.grad(run.loss(leaf), leaf)
+        return run.ddim(x0 - 0.1 * slope, eps, i)
+
+    mpgd = TrainingFreeGuidance(0.0, 0.1, 0.0, 1, mu_schedule="constant")
+    for result in agree(mpgd, rule).values():
+        assert result.cost == Cost(2 * 11, 0, 2, 10)
+        assert len(result.trace.inner["p_target"]) == 10
+
+
+def test_freedom_is_a_case() -> None:
+    def rule(run: Literal, x: Tensor, i: int) -> Tensor:
+        repeats = 3 if i < 6 else 1
+        for again in range(repeats):
+            leaf = x.clone().requires_grad_()
+            x0, eps, c, u = run.predict(leaf, i)
+            [g] = torch.autograd.grad(run.loss(x0), leaf)
+            apart = (c - u).detach().square().mean().sqrt()
+            rho = 0.2 * W * apart / g.square().mean().sqrt()
+            moved = run.ddim(x0.detach(), eps.detach(), i) - rho * g
+            if again + 1 < repeats:
+                x = run.back(moved, i)
+        return moved
+
+    options: dict[str, Any] = {"rho_schedule": "constant", "rho_unit": "guidance"}
+    freedom = TrainingFreeGuidance(0.2, 0.0, 0.0, 1, 3, 0.6, **options)
+    results = agree(freedom, rule, eta=1.0)
+    assert all(result.trace.iterations == [3] * 6 + [1] * 4 for result in results.values())
+    [failed] = make(
+        sampler(steering=freedom, timing=Always(), guidance_scale=1.0), JOBS[:1]
+    ).values()
+    assert "guidance_scale other than 1" in (failed.failure or "")
+
+
+# --- DATE --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_date(restart: bool) -> None:
+    def rule(run: Literal, x: Tensor, i: int) -> Tensor:
+        if i == 0:
+            run.now = run.text  # type: ignore[attr-defined]
+        if i % 3 == 0:
+            c = run.text if restart else run.now  # type: ignore[attr-defined]
+            for _ in range(2):
+                leaf = c.clone().requires_grad_()
+                x0, _, _, _ = run.predict(x, i, leaf)
+                [slope] = torch.autograd.grad(run.loss(x0), leaf)
+                rate = 0.1 * c.square().mean().sqrt()
+                c = c - rate * slope / slope.norm()
+            run.now = c  # type: ignore[attr-defined]
+        x0, eps, _, _ = run.predict(x, i, run.now)  # type: ignore[attr-defined]
+        return run.ddim(x0, eps, i)
+
+    results = agree(TextUpdate(0.1, every=3, updates=2, restart=restart), rule)
+    for result in results.values():
+        assert result.trace.iterations == [2, 0, 0, 2, 0, 0, 2, 0, 0, 2]
+        assert result.cost == Cost(10 * 2 + 1, 4 * 2, 2, 4 * 2)
+
+
+# --- the noise that it starts from -------------------------------------------------------------
+
+
+def test_noise_search_by_chance_and_by_steps() -> None:
+    options: dict[str, Any] = {"timing": Always(), "steps": 8}
+    plain = make(sampler(timing=Never(), steps=8), JOBS)
+    walked = make(sampler(steering=ZeroOrderSearch(3, 4), **options), JOBS)
+    for job in JOBS:
+        assert target(walked[job.id]) >= target(plain[job.id])
+        found = walked[job.id]
+        assert found.trace.iterations == [1 + 3 * 4], "one entry: no step was taken by itself"
+        # the present prediction is read, every way is led on, and the picture is looked at
+        assert found.cost == Cost(2 + 13 * 8 * 2, 0, 1 + 13 + 1, 0)
+    best = [max(found.trace.inner["p_target"]) for found in walked.values()]
+    assert [target(found) for found in walked.values()] == pytest.approx(best)
+    near = make(sampler(steering=ZeroOrderSearch(1, 1, 0.999999), **options), JOBS[:2])
+    for job in JOBS[:2]:
+        gap = (near[job.id].image - plain[job.id].image).abs().max()  # type: ignore[operator]
+        assert gap < 0.1, "neighbours are near"
+
+
+def test_noise_search_says_what_it_cannot_choose() -> None:
+    for timing, says in ((StepWindow(0.5), "steering began at step 4"),):
+        made = make(sampler(steering=BestOfN(2), timing=timing, steps=8), JOBS[:1])
+        assert says in (made[JOBS[0].id].failure or "")
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_noise_optimization(optimizer: Any) -> None:
+    """Equal to torch's optimisers on the chained steps, and it ends at its best iterate."""
+    steering = NoiseOptimization(5, 0.1, optimizer, clip=0.5, regularizer=0.05)
+    options: dict[str, Any] = {"steps": 6, "guidance_scale": W}
+    made = sampler(steering=steering, timing=Always(), **options)
+    for job, result in zip(JOBS[:3], make(made, JOBS[:3]).values(), strict=True):
+        run = Literal(job, made)
+        x = run.x.clone().requires_grad_()
+        step: torch.optim.Optimizer = torch.optim.SGD([x], 0.1, momentum=0.9, nesterov=True)
+        if optimizer == "adam":
+            step = torch.optim.AdamW([x], 0.1, weight_decay=0)
+        found = []
+        for _ in range(6):
+            end = x
+            for i in range(6):
+                x0, eps, _, _ = run.predict(end, i)
+                end = run.ddim(x0, eps, i)
+            loss = run.loss(end)
+            found.append((loss.item(), end.detach()))
+            step.zero_grad()
+            (loss + 0.05 * (x.square().sum() / 2 - (2 - 1) * x.norm().log())).backward()
+            torch.nn.utils.clip_grad_norm_([x], 0.5)
+            step.step()
+        least = min(found, key=lambda pair: pair[0])
+        assert (result.image - least[1]).abs().max() <= 1e-8  # type: ignore[operator]
+        assert result.trace.inner["total"] == pytest.approx([loss for loss, _ in found], abs=1e-9)
+        assert result.cost.gradients == 6 * 6 * 2
+
+
+# --- together ----------------------------------------------------------------------------------
+
+
+def target(result: Result) -> float:
+    """The target's probability by the guide."""
+    [name] = result.job.target or {}
+    return result.probabilities[name]
+
+
+def posterior(result: Result) -> float:
+    """The target's exact probability."""
+    [name] = result.job.target or {}
+    assert result.image is not None
+    return float(GaussianMixture().posterior(result.image)[0].sum(0)[EMOTIONS.index(name)])
+
+
+CHANCE = {"timing": Always(), "guidance_scale": 2.0}
+FREEDOM = TrainingFreeGuidance(0.6, 0, 0, 1, rho_unit="guidance", rho_schedule="constant")
+METHODS: dict[str, tuple[Steering, dict[str, Any], float]] = {
+    "muse": (TokenOptimization(lr=0.2), {}, 0.5),
+    "ug": (UniversalGuidance(1.0), {}, 0.2),
+    "ug backward": (UniversalGuidance(0.5, 2, 2, 0.05), {}, 0.5),
+    "tfg": (TrainingFreeGuidance(0.5, 0.1), {"scheduler": DDIM(1.0)}, 0.4),
+    "mpgd": (TrainingFreeGuidance(0.0, 0.3, 0.0, 1), {}, 0.5),
+    "freedom": (FREEDOM, {"guidance_scale": 2.0}, 0.02),
+    "date": (TextUpdate(0.5, 2), {}, 0.2),
+    "noise": (NoiseOptimization(20, 0.3, "adam"), {"timing": Always()}, 0.1),
+    "best": (BestOfN(8), CHANCE, 0.02),
+    "walk": (ZeroOrderSearch(3, 4, 0.8), CHANCE, 0.05),
+}
+"""What each gains on the exact posterior of the target, less a margin: the noises that it starts
+from decide little on the toy, and what the prompt adds, FreeDoM's unit, is small near its end."""
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_raises_the_target_and_rows_are_independent(name: str) -> None:
+    steering, own, least = METHODS[name]
+    options = {"steps": 12, "timing": StepWindow(0.25), **own}
+    made = make(sampler(steering=steering, **options), JOBS)
+    plain = make(sampler(**{**options, "timing": Never()}), JOBS)
+    gain = [posterior(made[job.id]) - posterior(plain[job.id]) for job in JOBS]
+    assert sum(gain) / len(gain) > least, shares(made)
+    alone = make(sampler(steering=steering, **options), JOBS[:2], slots=1)
+    assert all(same(alone[job.id], made[job.id]) for job in JOBS[:2])
+
+
+@pytest.mark.parametrize(
+    ("make_it", "says"),
+    [
+        (lambda: UniversalGuidance(-1.0), "strength = -1 is not allowed. Use 0 or more"),
+        (lambda: UniversalGuidance(recurrences=0), "recurrences = 0 is not allowed. Use 1 or more"),
+        (lambda: TrainingFreeGuidance(mu=float("nan")), "mu = nan"),
+        (lambda: TrainingFreeGuidance(recurrent_until=2), "recurrent_until = 2 is out of range"),
+        (lambda: TextUpdate(every=0), "every = 0"),
+        (lambda: NoiseOptimization(clip=0), "clip = 0"),
+        (lambda: BestOfN(0), "n = 0"),
+        (lambda: ZeroOrderSearch(likeness=1), "likeness = 1 is out of range"),
+    ],
+)
+def test_options_out_of_range(make_it: Callable[[], Steering], says: str) -> None:
+    with pytest.raises(MuseError, match=says):
+        make_it()
