@@ -49,7 +49,9 @@ class LatentOffset(Optimization):
         """The latent moved, and the condition as it is."""
         return x + state["offset"], cond
 
-    def step(self, state: Tensors, gradient: Tensors, i: Tensor, k: Tensor) -> Tensors:
+    def step(
+        self, state: Tensors, gradient: Tensors, loss: Tensor, i: Tensor, k: Tensor
+    ) -> Tensors:
         """One step of length `rate` downhill, for each row by its own gradient."""
         slope = gradient["offset"]
         size = slope.flatten(1).square().mean(1).sqrt().clamp(min=1e-12)

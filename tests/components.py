@@ -57,7 +57,14 @@ TIMINGS = {
 LOSSES = {"MultiEmotionLoss": lambda: losses.MultiEmotionLoss(content_weight=0.1)}
 STEERINGS = {
     "NoSteering": lambda: steering.NoSteering(),
+    "BestOfN": lambda: steering.BestOfN(2),
+    "NoiseOptimization": lambda: steering.NoiseOptimization(2),
+    "TextUpdate": lambda: steering.TextUpdate(),
     "TokenOptimization": lambda: steering.TokenOptimization(lr=0.2),
+    "TokensAndLatent": lambda: steering.TokensAndLatent(strength=1.0),
+    "TrainingFreeGuidance": lambda: steering.TrainingFreeGuidance(),
+    "UniversalGuidance": lambda: steering.UniversalGuidance(1.0),
+    "ZeroOrderSearch": lambda: steering.ZeroOrderSearch(1, 1),
 }
 LATENTS = {
     "DDIMInversion": lambda: latents.DDIMInversion(),

@@ -19,7 +19,7 @@ from muse.guides import Guide, Similarity
 from muse.latents import LatentSource
 from muse.losses import EmotionLoss
 from muse.schedulers import ClipThreshold, Moment, Never, TimingPolicy
-from muse.steering import NoSteering, Steering
+from muse.steering import Adam, NoSteering, Optimization, Polyak, Steering, StepRule
 from tests import components
 from tests.components import _PictureToy
 from tests.toy import SIZE, at, jobs, make, same, sampler
@@ -132,14 +132,16 @@ def test_losses_treat_rows_apart(name, seed):
     assert all(torch.equal(found.terms[key][order], moved.terms[key]) for key in found.terms)
 
 
-OPTIMIZATIONS = sorted(set(components.STEERINGS) - {"NoSteering"})
+OPTIMIZATIONS = ["TokenOptimization"]
+RULES = {"Adam": lambda: Adam(0.2), "Polyak": lambda: Polyak(growth=1.5)}
 
 # --- steering ----------------------------------------------------------------------------------
 
 
 def asks(name, count=3, **options):
     """A sampler, and what its rows ask at their first evaluation."""
-    made = sampler(steering=components.STEERINGS[name](), steps=20, **options)
+    options = {"steering": components.STEERINGS[name](), **options}
+    made = sampler(steps=20, **options)
     asked = []
     for number, job in enumerate(JOBS[:count]):
         cond = made.backbone.embed([job.prompt], SIZE)
@@ -182,24 +184,33 @@ def test_nothing_passed_in_is_changed(name):
         assert moved == reply.steppable == bool(made.answers.steering.variables(state))
 
 
+def test_every_search_and_rule_is_here():
+    searches = set(available(Optimization))
+    assert searches == set(OPTIMIZATIONS), "those of other tests' files are not public"
+    assert set(available(StepRule)) == set(RULES)
+
+
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("name", OPTIMIZATIONS)
-def test_a_step_of_many_rows_is_the_step_of_each(name):
-    made, asked = asks(name, 5)
-    steering = made.answers.steering
+def test_a_step_of_many_rows_is_the_step_of_each(name, rule):
+    steering = getattr(components.steering, name)(rule=RULES[rule]())
+    _, asked = asks(name, 5, steering=steering)
     generator = torch.Generator().manual_seed(0)
     state = cat_rows([ask.state for ask in asked])
     i, k = torch.tensor([0, 9, 120, 3, 3]), torch.tensor([0, 2, 1, 0, 7])
+    loss = torch.tensor([3.0, 0.1, 2.0, -1.0, 0.5])
     for _ in range(3):
         slopes = {
             key: torch.randn(state[key].shape, generator=generator).to(state[key])
             for key in steering.variables(state)
         }
-        new = steering.step(state, slopes, i, k)
+        new = steering.step(state, slopes, loss, i, k)
         for row in range(5):
             one = slice(row, row + 1)
             alone = steering.step(
                 {key: value[one] for key, value in state.items()},
                 {key: value[one] for key, value in slopes.items()},
+                loss[one],
                 i[one],
                 k[one],
             )
@@ -211,7 +222,7 @@ def test_a_step_of_many_rows_is_the_step_of_each(name):
 @pytest.mark.parametrize("flow", [False, True])
 def test_one_small_step_lowers_the_loss(name, flow):
     made, asked = asks(name, 8, backbone=GaussianMixture(2, flow))
-    made.answers.steering.lr = 1e-3
+    made.answers.steering.rule.lr = 1e-3
     first = made.answers(asked)
     after = made.answers(
         [

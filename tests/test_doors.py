@@ -76,7 +76,9 @@ class RandomSearch(Optimization):
         assert not torch.is_grad_enabled()
         return x, backbone.extend(cond, state["tokens"])
 
-    def step(self, state: Tensors, gradient: Tensors, i: Tensor, k: Tensor) -> Tensors:
+    def step(
+        self, state: Tensors, gradient: Tensors, loss: Tensor, i: Tensor, k: Tensor
+    ) -> Tensors:
         assert not gradient
         seeds = (1000 * i + k).tolist()
         draws = [torch.randn(4, 13, generator=torch.Generator().manual_seed(s)) for s in seeds]
@@ -105,7 +107,9 @@ def test_a_class_for_the_contract_before_is_told_what_changed() -> None:
         ) -> tuple[Tensor, Cond]:
             return x, cond
 
-        def step(self, state: Tensors, gradient: Tensors, i: Tensor, k: Tensor) -> Tensors:
+        def step(
+            self, state: Tensors, gradient: Tensors, loss: Tensor, i: Tensor, k: Tensor
+        ) -> Tensors:
             return state
 
     with pytest.raises(MuseError, match=r"Old subclasses Steering .* muse\.steering\.Optimization"):

@@ -18,9 +18,11 @@ from muse.schedulers import DDIM, Always, Never, StepWindow
 from muse.steering import (
     BestOfN,
     NoiseOptimization,
+    Polyak,
     Steering,
     TextUpdate,
     TokenOptimization,
+    TokensAndLatent,
     TrainingFreeGuidance,
     UniversalGuidance,
     ZeroOrderSearch,
@@ -281,6 +283,52 @@ def test_date(restart: bool) -> None:
         assert result.cost == Cost(10 * 2 + 1, 4 * 2, 2, 4 * 2)
 
 
+# --- tokens and latent -------------------------------------------------------------------------
+
+
+def test_tokens_and_latent_from_one_gradient() -> None:
+    """Each from the formulas: UG's push, and Polyak's step on S in units of the text's RMS."""
+
+    def rule(run: Literal, x: Tensor, i: int) -> Tensor:
+        unit = run.text.square().mean().sqrt()
+        if i == 0:
+            run.S = 0.02 * unit * run.normal(1, 4, run.text.shape[-1])  # type: ignore[attr-defined]
+        leaf = x.clone().requires_grad_()
+        tokens = run.S.requires_grad_()  # type: ignore[attr-defined]
+        x0, eps, _, _ = run.predict(leaf, i, torch.cat([run.text, tokens], 1))
+        loss = run.loss(x0)
+        by_x, by_s = torch.autograd.grad(loss, [leaf, tokens])
+        by_s = by_s * unit
+        gap = (loss.detach() - 0.15).clamp(min=0) / by_s.norm().clamp(min=1e-12)
+        length = torch.minimum(gap, torch.tensor(0.1 * by_s.numel() ** 0.5))
+        run.S = (tokens - unit * length * by_s / by_s.norm()).detach()  # type: ignore[attr-defined]
+        here = run.grid[i]
+        eps = eps.detach() + 0.5 * here.sigma * by_x
+        return run.ddim((x - here.sigma * eps) / here.alpha, eps, i)
+
+    tokens = TokenOptimization(4, 0.02, rule=Polyak(0.15, reach=0.1))
+    for result in agree(TokensAndLatent(tokens, 0.5), rule).values():
+        assert result.trace.iterations == [1] * 10
+        assert result.cost == Cost(2, 10 * 2, 2, 10)
+
+
+def test_a_trust_region_grows_with_success() -> None:
+    steps = Polyak(aim=0.0, reach=0.1, growth=1.5)
+    slope = torch.tensor([[3.0, 4.0], [3.0, 4.0]], dtype=torch.float64)
+    state = {name: value.repeat(2) for name, value in steps.init(slope[:1]).items()}
+    index = torch.zeros(2)
+    for losses, reach in (
+        ([100.0, 0.01], [0.1, 0.1]),
+        ([90.0, 0.02], [0.15, 0.1 / 2.25]),
+        ([95.0, 0.01], [0.15 / 2.25, 0.15 / 2.25]),
+    ):
+        loss = torch.tensor(losses, dtype=torch.float64)
+        move, state = steps(slope, state, loss, index, index)
+        assert state["reach"].tolist() == pytest.approx(reach)
+        length = torch.minimum(loss / 5, state["reach"] * 2**0.5)
+        torch.testing.assert_close(move, -length[:, None] * slope / 5)
+
+
 # --- the noise that it starts from -------------------------------------------------------------
 
 
@@ -354,7 +402,8 @@ def posterior(result: Result) -> float:
     return float(GaussianMixture().posterior(result.image)[0].sum(0)[EMOTIONS.index(name)])
 
 
-CHANCE = {"timing": Always(), "guidance_scale": 2.0}
+CFG2 = {"guidance_scale": 2.0}
+CHANCE = {"timing": Always(), **CFG2}
 FREEDOM = TrainingFreeGuidance(0.6, 0, 0, 1, rho_unit="guidance", rho_schedule="constant")
 METHODS: dict[str, tuple[Steering, dict[str, Any], float]] = {
     "muse": (TokenOptimization(lr=0.2), {}, 0.5),
@@ -362,9 +411,11 @@ METHODS: dict[str, tuple[Steering, dict[str, Any], float]] = {
     "ug backward": (UniversalGuidance(0.5, 2, 2, 0.05), {}, 0.5),
     "tfg": (TrainingFreeGuidance(0.5, 0.1), {"scheduler": DDIM(1.0)}, 0.4),
     "mpgd": (TrainingFreeGuidance(0.0, 0.3, 0.0, 1), {}, 0.5),
-    "freedom": (FREEDOM, {"guidance_scale": 2.0}, 0.02),
+    "freedom": (FREEDOM, CFG2, 0.02),
     "date": (TextUpdate(0.5, 2), {}, 0.2),
     "noise": (NoiseOptimization(20, 0.3, "adam"), {"timing": Always()}, 0.1),
+    "together": (TokensAndLatent(strength=1.0), {}, 0.2),
+    "together, no units": (TokensAndLatent(strength=0.5, unit="guidance"), CFG2, 0.05),
     "best": (BestOfN(8), CHANCE, 0.02),
     "walk": (ZeroOrderSearch(3, 4, 0.8), CHANCE, 0.05),
 }
@@ -394,6 +445,9 @@ def test_every_method_raises_the_target_and_rows_are_independent(name: str) -> N
         (lambda: TextUpdate(every=0), "every = 0"),
         (lambda: NoiseOptimization(clip=0), "clip = 0"),
         (lambda: BestOfN(0), "n = 0"),
+        (lambda: TokensAndLatent(strength=-1), "strength = -1"),
+        (lambda: Polyak(reach=0), "reach = 0"),
+        (lambda: Polyak(growth=0.5), "growth = 0.5"),
         (lambda: ZeroOrderSearch(likeness=1), "likeness = 1 is out of range"),
     ],
 )

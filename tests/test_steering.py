@@ -10,6 +10,7 @@ from muse.core.types import MuseError
 from muse.steering import TokenOptimization
 from tests.toy import SIZE
 
+LOSS = torch.ones(1)
 SEEDS = st.integers(0, 2**31 - 1)
 
 
@@ -53,7 +54,7 @@ def test_the_state_is_never_below_float32(given_, kept):
     steering = TokenOptimization()
     _, state = begun(steering, dtype=given_)
     slope = {"tokens": torch.ones_like(state["tokens"])}
-    new = steering.step(state, slope, torch.tensor([0]), torch.tensor([0]))
+    new = steering.step(state, slope, LOSS, torch.tensor([0]), torch.tensor([0]))
     assert {value.dtype for value in (*state.values(), *new.values())} == {kept}
 
 
@@ -70,7 +71,7 @@ def test_adam_is_torchs_with_the_papers_rate(seed, i, size):
         slope = torch.randn(u.shape, generator=generator).to(u)
         u.grad = slope * unit
         adam.step()
-        state = steering.step(state, {"tokens": slope}, torch.tensor([i]), torch.tensor([k]))
+        state = steering.step(state, {"tokens": slope}, LOSS, torch.tensor([i]), torch.tensor([k]))
         assert torch.allclose(state["tokens"] / unit, u, rtol=0, atol=1e-12)
 
 
@@ -79,7 +80,7 @@ def test_the_first_step_by_hand():
     steering = TokenOptimization(lr=0.01)
     _, state = begun(steering, size=3.0)
     slope = {"tokens": torch.full_like(state["tokens"], -7.0)}
-    new = steering.step(state, slope, torch.tensor([20]), torch.tensor([0]))
+    new = steering.step(state, slope, LOSS, torch.tensor([20]), torch.tensor([0]))
     moved = new["tokens"] - state["tokens"]
     assert torch.allclose(moved, torch.full_like(moved, 0.008 * 3), rtol=1e-6)
 
@@ -92,7 +93,7 @@ def test_the_rate_falls_over_steps_or_iterations_and_never_below_zero():
         state = {**state, "mean": torch.ones_like(state["mean"]), "square": state["square"] + 1}
         slope = {"tokens": torch.ones_like(state["tokens"])}
         for i, k in ((0, 50), (50, 50), (50, 0), (200, 50), (50, 200)):
-            new = steering.step(state, slope, torch.tensor([i]), torch.tensor([k]))
+            new = steering.step(state, slope, LOSS, torch.tensor([i]), torch.tensor([k]))
             moved[over, i, k] = (state["tokens"] - new["tokens"]).mean().item()
     assert moved["step", 50, 50] == pytest.approx(moved["step", 0, 50] / 2)
     assert moved["iteration", 0, 50] == pytest.approx(moved["iteration", 50, 50])
@@ -107,9 +108,9 @@ def test_moments_start_anew_at_the_first_iteration():
     slope = {"tokens": torch.ones_like(state["tokens"])}
     dirty = {**state, "mean": state["mean"] + 9, "square": state["square"] + 9}
     at = torch.tensor([4])
-    fresh = steering.step(state, slope, at, torch.tensor([0]))
-    again = steering.step(dirty, slope, at, torch.tensor([0]))
-    later = steering.step(dirty, slope, at, torch.tensor([1]))
+    fresh = steering.step(state, slope, LOSS, at, torch.tensor([0]))
+    again = steering.step(dirty, slope, LOSS, at, torch.tensor([0]))
+    later = steering.step(dirty, slope, LOSS, at, torch.tensor([1]))
     assert all(torch.equal(fresh[name], again[name]) for name in fresh)
     assert not torch.equal(fresh["tokens"], later["tokens"])
 

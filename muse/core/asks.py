@@ -42,9 +42,11 @@ class Variation(Protocol):
     ) -> tuple[Tensor, Cond]:
         """The latent and the condition that the model is shown."""
 
-    def step(self, state: Tensors, gradient: Tensors, i: Tensor, k: Tensor, /) -> Tensors:
-        """The next state, given the gradient by each variable; `i` is each row's sampling step,
-        `k` its inner iteration, (B,).
+    def step(
+        self, state: Tensors, gradient: Tensors, loss: Tensor, i: Tensor, k: Tensor, /
+    ) -> Tensors:
+        """The next state, given the gradient by each variable; `loss` is each row's, `i` its
+        sampling step, `k` its inner iteration, (B,).
         """
 
 

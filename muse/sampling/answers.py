@@ -206,7 +206,7 @@ class Answers(nn.Module):
     ) -> list[Evaluation]:
         """What was found, row by row, as numbers."""
         finite = is_finite(prediction.x0, prediction.eps, loss.total[:, None])
-        steppable, proposal = self._step(asks, state, gradient, finite)
+        steppable, proposal = self._step(asks, state, gradient, loss.total, finite)
         predictions, proposals = split_denoised(prediction), split_rows(proposal, len(asks))
         numbers, slopes = judged(reading, loss), split_rows(gradient, len(asks))
         sound, steps = finite.tolist(), steppable.tolist()
@@ -227,7 +227,12 @@ class Answers(nn.Module):
         ]
 
     def _step(
-        self, asks: Sequence[Evaluate], state: Tensors, gradient: Tensors, finite: Tensor
+        self,
+        asks: Sequence[Evaluate],
+        state: Tensors,
+        gradient: Tensors,
+        loss: Tensor,
+        finite: Tensor,
     ) -> tuple[Tensor, Tensors]:
         """Which rows can go on, (B,), and where to."""
         if all(ask.last for ask in asks):
@@ -235,7 +240,7 @@ class Answers(nn.Module):
         i = torch.tensor([ask.step for ask in asks], device=finite.device)
         k = torch.tensor([ask.iteration for ask in asks], device=finite.device)
         steppable = torch.stack([finite, *map(is_finite, gradient.values())]).all(0)
-        return steppable, self._variation(asks).step(state, gradient, i, k)
+        return steppable, self._variation(asks).step(state, gradient, loss, i, k)
 
     def _variation(self, asks: Sequence[Evaluate]) -> Variation:
         found: Any = asks[0].variation or self.steering

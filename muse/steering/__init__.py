@@ -5,21 +5,27 @@ from muse.steering.noise_optimization import NoiseOptimization
 from muse.steering.noise_search import BestOfN, ZeroOrderSearch
 from muse.steering.none import NoSteering
 from muse.steering.optimization import Optimization
+from muse.steering.rules import Adam, Polyak, StepRule
 from muse.steering.text_update import TextUpdate
+from muse.steering.together import TokensAndLatent
 from muse.steering.tokens import TokenOptimization
 from muse.steering.training_free import TrainingFreeGuidance
 from muse.steering.universal_guidance import UniversalGuidance
 
 __all__ = [
+    "Adam",
     "BestOfN",
     "NoSteering",
     "NoiseOptimization",
     "Optimization",
+    "Polyak",
     "Steered",
     "Steering",
     "Step",
+    "StepRule",
     "TextUpdate",
     "TokenOptimization",
+    "TokensAndLatent",
     "TrainingFreeGuidance",
     "UniversalGuidance",
     "ZeroOrderSearch",

@@ -31,7 +31,9 @@ class ByLatent(Steering):
         """The model is shown the latent of the state."""
         return state["x"], cond
 
-    def step(self, state: Tensors, gradient: Tensors, i: Tensor, k: Tensor) -> Tensors:
+    def step(
+        self, state: Tensors, gradient: Tensors, loss: Tensor, i: Tensor, k: Tensor
+    ) -> Tensors:
         """Nothing is searched."""
         return state
 

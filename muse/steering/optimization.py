@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Generator
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from muse.backbones import Backbone
 from muse.core.asks import Ask
-from muse.core.types import Cond, Denoised, Tensors
+from muse.core.types import Cond, Denoised, MuseError, Tensors
 from muse.steering.base import Steered, Steering, Step
 
 
@@ -28,6 +29,15 @@ class Optimization(Steering):
 
     Every method here treats rows apart.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a `step` that was written before it was given the loss."""
+        super().__init_subclass__(**options)
+        if "step" in cls.__dict__ and len(inspect.signature(cls.step).parameters) != 6:
+            raise MuseError(
+                f"{cls.__name__}.step takes other arguments than muse gives: "
+                "step(self, state, gradient, loss, i, k), the loss (B,) of each row among them."
+            )
 
     @abstractmethod
     def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Tensors:
@@ -55,12 +65,15 @@ class Optimization(Steering):
         """
 
     @abstractmethod
-    def step(self, state: Tensors, gradient: Tensors, i: Tensor, k: Tensor) -> Tensors:
+    def step(
+        self, state: Tensors, gradient: Tensors, loss: Tensor, i: Tensor, k: Tensor
+    ) -> Tensors:
         """One step of the search.
 
         Args:
             state: of B rows.
             gradient: of the total loss by each variable, same shapes.
+            loss: the total loss of each row, (B,).
             i: sampling step of each row, (B,).
             k: inner iteration of each row, (B,); moments start anew where it is 0.
 

@@ -59,7 +59,9 @@ class TextUpdate(Steering):
         """The state's text states in place of the prompt's."""
         return x, replaced(cond, state["tokens"])
 
-    def step(self, state: Tensors, gradient: Tensors, i: Tensor, k: Tensor) -> Tensors:
+    def step(
+        self, state: Tensors, gradient: Tensors, loss: Tensor, i: Tensor, k: Tensor
+    ) -> Tensors:
         """One update of each row."""
         slope, tokens = gradient["tokens"], state["tokens"]
         length = slope.flatten(1).norm(dim=1).clamp(min=1e-12)

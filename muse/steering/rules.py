@@ -1,0 +1,142 @@
+"""How far a variable is moved along its gradient: step rules, for any search."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from muse.core.types import MuseError, Tensors, per_row
+
+
+class StepRule(nn.Module, ABC):
+    """One step of a search, for B rows apart. Variables and gradients come in units of their own
+    size (`TokenOptimization` divides by the text's root mean square), so that a setting means the
+    same for every model.
+
+    State goes in and comes out, with the row axis first; nothing about a row is kept here.
+    """
+
+    @abstractmethod
+    def init(self, variable: Tensor) -> Tensors:
+        """The state of one row (1, ...) when steering begins.
+
+        Args:
+            variable: what is searched for, (1, ...).
+        """
+
+    @abstractmethod
+    def forward(
+        self, slope: Tensor, state: Tensors, loss: Tensor, i: Tensor, k: Tensor
+    ) -> tuple[Tensor, Tensors]:
+        """What to add to the variable.
+
+        Args:
+            slope: the loss's gradient by it, (B, ...).
+            state: what `init` or the last call returned.
+            loss: at the present iterate, (B,).
+            i: sampling step of each row, (B,).
+            k: inner iteration of each row, (B,).
+
+        Returns:
+            the move (B, ...), and the new state.
+        """
+
+
+class Adam(StepRule):
+    r"""Adam (Kingma & Ba 2015; betas 0.9 and 0.999, eps 1e-8), its moments anew at each sampling
+    step, with a rate that falls linearly, :math:`lr_i = lr\,(1 - i / 100)`, at least 0: the
+    paper's (Sec. V-A).
+
+    Args:
+        lr: learning rate, above 0.
+        decay_over: what i counts: the sampling ``step`` (as null-text inversion does, whose
+            schedule this is), or the inner ``iteration``.
+
+    Raises:
+        MuseError: a rate not above 0.
+    """
+
+    def __init__(self, lr: float = 0.01, decay_over: Literal["step", "iteration"] = "step") -> None:
+        super().__init__()
+        above_zero(lr=lr)
+        self.lr, self.decay_over = lr, decay_over
+
+    def init(self, variable: Tensor) -> Tensors:
+        """Zero moments."""
+        return {"mean": torch.zeros_like(variable), "square": torch.zeros_like(variable)}
+
+    def forward(
+        self, slope: Tensor, state: Tensors, loss: Tensor, i: Tensor, k: Tensor
+    ) -> tuple[Tensor, Tensors]:
+        """One step of Adam; the loss is not looked at."""
+        i, k = i.cpu(), k.cpu()  # counted there in float64, which not every device has
+        count = (k + 1).double()
+        fresh = per_row(k == 0, slope).bool()
+        mean = 0.1 * slope + 0.9 * state["mean"].masked_fill(fresh, 0)
+        square = 0.001 * slope**2 + 0.999 * state["square"].masked_fill(fresh, 0)
+        first = mean / per_row(1 - 0.9**count, slope)
+        second = square / per_row(1 - 0.999**count, slope)
+        decay = i if self.decay_over == "step" else k
+        lr = self.lr * (1 - decay.double() / 100).clamp(min=0)
+        move = -per_row(lr, slope) * first / (second.sqrt() + 1e-8)
+        return move, {"mean": mean, "square": square}
+
+
+class Polyak(StepRule):
+    r"""Polyak's step (Polyak 1987, Sec. 5.3): as far as a loss that fell straight along its
+    gradient would need to the aim, :math:`-\frac{L - L^*}{|g|^2}\,g`, no further than `reach`.
+    There is no rate, and each row has a step of its own.
+
+    Where `growth` is above 1 the reach is a trust region (Nocedal & Wright 2006, Ch. 4): it grows
+    by that factor where the loss has fallen since the last step of the row, and shrinks by its
+    square where it hasn't, between a tenth and ten times `reach`; it is carried from sampling step
+    to sampling step.
+
+    Args:
+        aim: the loss :math:`L^*` that it is headed for.
+        reach: the longest step, as the root mean square over the variable in its unit, above 0.
+        growth: 1 (a fixed reach) or more.
+
+    Raises:
+        MuseError: reach not above 0, or growth below 1.
+    """
+
+    def __init__(self, aim: float = 0.15, reach: float = 0.2, growth: float = 1.0) -> None:
+        super().__init__()
+        above_zero(reach=reach)
+        if not growth >= 1:
+            raise MuseError(f"growth = {growth:g} is not allowed. Use 1 or more.")
+        self.aim, self.reach, self.growth = aim, reach, growth
+
+    def init(self, variable: Tensor) -> Tensors:
+        """The reach (1,), and no loss before."""
+        reach = variable.new_full((1,), self.reach)
+        return {"reach": reach, "before": torch.full_like(reach, float("inf"))}
+
+    def forward(
+        self, slope: Tensor, state: Tensors, loss: Tensor, i: Tensor, k: Tensor
+    ) -> tuple[Tensor, Tensors]:
+        """One step of each row; rows at their aim stay where they are."""
+        loss = loss.to(state["reach"])
+        change = torch.where(loss < state["before"], self.growth, self.growth**-2)
+        change = torch.where(state["before"].isinf(), 1.0, change)
+        reach = (state["reach"] * change).clamp(self.reach / 10, self.reach * 10)
+        length = slope.flatten(1).norm(dim=1).clamp(min=1e-12)
+        needed = (loss - self.aim).clamp(min=0) / length
+        longest = reach * slope[0].numel() ** 0.5
+        move = -per_row(torch.minimum(needed, longest) / length, slope) * slope
+        return move, {"reach": reach, "before": loss}
+
+
+def above_zero(**values: float) -> None:
+    """Refuse numbers that are not above 0.
+
+    Raises:
+        MuseError: one of them.
+    """
+    for name, value in values.items():
+        if not value > 0:
+            raise MuseError(f"{name} = {value:g} is not allowed. Use a number above 0.")
