@@ -2,14 +2,20 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning as L
 import pytest
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    StableDiffusion3Pipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from safetensors.torch import load_file
 from torch.nn import functional as F
-from transformers import CLIPModel, CLIPTokenizer
+from transformers import CLIPModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from muse.cli import main
@@ -30,6 +36,7 @@ from muse.tasks.contrastive import Contrastive
 from muse.tasks.decoder_tuning import DecoderTuning
 from muse.tasks.emotion_classification import EmotionClassification
 from muse.tasks.latent_diffusion import LatentDiffusion
+from muse.tasks.latent_flow import LatentFlow
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = Path(__file__).parents[1] / "muse" / "mini" / "pipeline"
@@ -334,6 +341,51 @@ def test_each_weight_of_the_decoders_tuning_moves_its_loss(folder, option):
 
     assert loss(0.5) == loss(0.5)
     assert loss(0.0) != loss(0.5)
+
+
+def test_a_flow_is_a_stable_diffusion_3_pipeline_with_the_parts_that_it_shares(folder, tmp_path):
+    fit(LatentFlow(str(folder), str(tmp_path), width=32, layers=2))
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "transformer", "scheduler", "model_index.json",
+    }  # fmt: skip
+    clip = CLIPTextModelWithProjection.from_pretrained(folder / "clip")
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    pipeline = StableDiffusion3Pipeline.from_pretrained(
+        tmp_path,
+        vae=AutoencoderKL.from_pretrained(folder / "vae"),
+        **dict.fromkeys(("text_encoder", "text_encoder_2"), clip),
+        **dict.fromkeys(("tokenizer", "tokenizer_2"), tokenizer),
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    words = {"num_inference_steps": 2, "height": 64, "width": 64, "max_sequence_length": 1}
+    drawn = pipeline("a dog in a park", output_type="pt", **words).images
+    assert drawn.shape == (1, 3, 64, 64)
+    task = LatentFlow(str(folder), str(tmp_path), width=32, layers=2)
+    states, pooled = task.encode_captions(["a dog in a park"])
+    said, _, vector, _ = pipeline.encode_prompt(
+        *["a dog in a park"] * 3, do_classifier_free_guidance=False, max_sequence_length=1
+    )
+    torch.testing.assert_close(states, said)
+    torch.testing.assert_close(pooled, vector)
+
+
+def test_the_flows_velocity_is_what_straight_lines_need(folder, tmp_path):
+    """A model that knows the latent and the noise has no loss, at any time."""
+    task = LatentFlow(str(folder), str(tmp_path), width=32, layers=1)
+    latent = torch.randn(4, 4, 8, 8)
+    seen = []
+
+    class Told(torch.nn.Module):
+        def forward(self, hidden_states, timestep, **text):
+            sigma = timestep[:, None, None, None] / 1000
+            seen.append(timestep)
+            return SimpleNamespace(sample=(hidden_states - latent) / sigma)
+
+    task.transformer = Told()
+    assert task.loss(latent, ["a dog"] * 4, torch.arange(4) / 4).item() < 1e-9
+    [times] = seen
+    assert (times.diff() > 0).all()
+    assert 0 < times.min() < 100 < 400 < times[2] < 600
 
 
 def test_diffusion_says_what_is_missing(tmp_path):

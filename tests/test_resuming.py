@@ -23,6 +23,7 @@ from muse.tasks import (
     DecoderTuning,
     EmotionClassification,
     LatentDiffusion,
+    LatentFlow,
 )
 from muse.tasks.contrastive import text_encoder_of
 from muse.tasks.resuming import Resumable, random_streams
@@ -39,6 +40,7 @@ TASKS: dict[str, Made] = {
     "decoder": lambda folder: DecoderTuning(str(folder)),
     "clip": _small_clip,
     "diffusion": lambda folder: LatentDiffusion(str(folder), channels=(32, 32)),
+    "flow": lambda folder: LatentFlow(str(folder), str(folder / "flow"), width=32, layers=1),
     "judge": lambda folder: EmotionClassification(ConvNet(), str(folder / "judge.safetensors")),
     "emogen": lambda folder: EmotionClassification(
         EmoGen(str(folder / "clip")), str(folder / "emogen.safetensors")

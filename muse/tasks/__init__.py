@@ -7,6 +7,7 @@ from muse.tasks.decoder_tuning import DecoderTuning
 from muse.tasks.emotion_classification import EmotionClassification
 from muse.tasks.fit_free import FitFree
 from muse.tasks.latent_diffusion import LatentDiffusion
+from muse.tasks.latent_flow import LatentFlow
 from muse.tasks.trainer import MuseTrainer
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "EmotionClassification",
     "FitFree",
     "LatentDiffusion",
+    "LatentFlow",
     "MuseTrainer",
 ]

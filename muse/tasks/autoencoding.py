@@ -82,6 +82,7 @@ class AutoEncoding(Resumable):
             norm_num_groups=8,
             sample_size=size,
             mid_block_add_attention=attention,
+            shift_factor=0.0,  # flow pipelines read it
         ).to(memory_format=torch.channels_last)
         # Start with little sampling noise: the log-variance half of the moments begins at -6.
         assert self.vae.quant_conv is not None

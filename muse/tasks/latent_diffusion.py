@@ -1,32 +1,27 @@
-"""Learning to turn noise and a prompt into a latent."""
+"""Learning to turn noise and a prompt into a latent: a UNet."""
 
-from pathlib import Path
+from __future__ import annotations
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 
 from muse.core.types import MuseError
-from muse.mini.data import SceneBatch
 from muse.mini.export import part_folder, plain_copy, save_part
-from muse.mini.optimizing import Muon, with_one_cycle
-from muse.tasks.resuming import Resumable
+from muse.tasks.from_latents import FromLatents
 
 TRAIN_STEPS = 1000
 
 
-class LatentDiffusion(Resumable):
+class LatentDiffusion(FromLatents):
     r"""Trains a small text-conditioned `UNet2DConditionModel`; exports the finished pipeline.
 
     v-prediction (Salimans and Ho 2022): :math:`L = |v_\theta(\alpha z + \sigma \epsilon, t, c) -
     (\alpha \epsilon - \sigma z)|^2` with Stable Diffusion's schedule (scaled linear, 0.00085 to
     0.012, 1000 steps); v because its one-step prediction of z is good at high noise, which is
-    where steering reads it. A share of prompts is replaced by the empty one, for classifier-free
-    guidance. Autoencoder and text encoder are those of the folder, frozen; every scene is encoded
-    once, at its first visit.
+    where steering reads it. The rest is `FromLatents`'.
 
     Args:
         pipeline_dir: the pipeline's folder, with `vae/`, `text_encoder/` and `tokenizer/` in it.
@@ -43,6 +38,8 @@ class LatentDiffusion(Resumable):
         MuseError: when a part is missing in the folder, or `start` has other widths.
     """
 
+    ends = "conv_in.", "conv_out."
+
     def __init__(
         self,
         pipeline_dir: str,
@@ -52,24 +49,11 @@ class LatentDiffusion(Resumable):
         drop_prompt: float = 0.1,
         start: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(pipeline_dir, learning_rate, drop_prompt)
         self.save_hyperparameters()
-        self.pipeline_dir = Path(pipeline_dir)
-        self.learning_rate, self.drop_prompt = learning_rate, drop_prompt
-        folder = {
-            part: part_folder(pipeline_dir, part, task)
-            for part, task in (
-                ("vae", "autoencoder"),
-                ("text_encoder", "clip"),
-                ("tokenizer", "clip"),
-            )
-        }
-        self.tokenizer = CLIPTokenizer.from_pretrained(folder["tokenizer"])
-        self.vae = AutoencoderKL.from_pretrained(folder["vae"], torch_dtype=torch.float32)
         self.text_encoder = CLIPTextModel.from_pretrained(
-            folder["text_encoder"], dtype=torch.float32
+            part_folder(pipeline_dir, "text_encoder", "clip"), dtype=torch.float32
         )
-        self.vae.eval().requires_grad_(False)
         self.text_encoder.eval().requires_grad_(False)
         unet = self._new_unet(channels, layers_per_block)
         if start is not None:
@@ -85,13 +69,16 @@ class LatentDiffusion(Resumable):
             steps_offset=1,
             prediction_type="v_prediction",
         )
-        self._latents: dict[int, Tensor] = {}
+
+    @property
+    def model(self) -> UNet2DConditionModel:  # type: ignore[override]
+        """The UNet."""
+        return self.unet
 
     def _new_unet(self, channels: tuple[int, ...], layers_per_block: int) -> UNet2DConditionModel:
-        side = self.vae.config.sample_size // 2 ** (len(self.vae.config.block_out_channels) - 1)
-        attends = [side >> level <= 8 for level in range(len(channels))]
+        attends = [self.side >> level <= 8 for level in range(len(channels))]
         return UNet2DConditionModel(
-            sample_size=side,
+            sample_size=self.side,
             in_channels=self.vae.config.latent_channels,
             out_channels=self.vae.config.latent_channels,
             down_block_types=tuple(
@@ -108,68 +95,20 @@ class LatentDiffusion(Resumable):
         )
 
     @torch.no_grad()
-    def encode_images(self, image: Tensor) -> Tensor:
-        """Scaled latents (B, C, h, w) of pictures (B, 3, H, H) in [0, 1]."""
-        mean = self.vae.encode(2.0 * image - 1.0).latent_dist.mode()
-        return mean.float() * self.vae.config.scaling_factor
-
-    @torch.no_grad()
     def encode_captions(self, captions: list[str]) -> Tensor:
         """Text states (B, L, d)."""
-        tokens = self.tokenizer(
-            captions, padding="max_length", truncation=True, return_tensors="pt"
-        )
-        states: Tensor = self.text_encoder(tokens.input_ids.to(self.device))[0]
+        states: Tensor = self.text_encoder(self.tokens(captions))[0]
         return states.float()
 
-    def _remembered_latents(self, batch: SceneBatch) -> Tensor:
-        index = batch["index"].tolist()
-        if any(key not in self._latents for key in index):
-            # All of the batch: how many rows there are decides how a row is rounded, and a resumed
-            # run, which remembers none, meets other ones as new.
-            for key, latent in zip(index, self.encode_images(batch["image"]), strict=True):
-                self._latents.setdefault(key, latent)
-        return torch.stack([self._latents[key] for key in index])
-
-    def _loss(self, latent: Tensor, captions: list[str], timesteps: Tensor) -> Tensor:
+    def loss(self, latent: Tensor, captions: list[str], spread: Tensor) -> Tensor:
+        """The mean squared error of v."""
+        timesteps = (spread * TRAIN_STEPS).long()
         noise = torch.randn_like(latent)
         noisy = self.scheduler.add_noise(latent, noise, timesteps)
         target = self.scheduler.get_velocity(latent, noise, timesteps)
         noisy = noisy.to(memory_format=torch.channels_last)
         output = self.unet(noisy, timesteps, self.encode_captions(captions)).sample
         return F.mse_loss(output.float(), target)
-
-    def training_step(self, batch: SceneBatch) -> Tensor:
-        """The loss of one batch, its times spread evenly over the schedule."""
-        latent = self._remembered_latents(batch)
-        rows = len(latent)
-        dropped = (torch.rand(rows) < self.drop_prompt).tolist()
-        captions = [
-            "" if drop else caption for drop, caption in zip(dropped, batch["caption"], strict=True)
-        ]
-        spread = (torch.arange(rows) + torch.rand(rows)) / rows
-        timesteps = (spread * TRAIN_STEPS).long().to(self.device)
-        loss = self._loss(latent, captions, timesteps)
-        self.log("train/loss", loss, prog_bar=True)
-        return loss
-
-    def validation_step(self, batch: SceneBatch) -> None:
-        """Logs `val/loss` over times that are the same for every batch."""
-        rows = len(batch["image"])
-        timesteps = torch.linspace(0, TRAIN_STEPS - 1, rows).long().to(self.device)
-        loss = self._loss(self.encode_images(batch["image"]), batch["caption"], timesteps)
-        self.log("val/loss", loss, prog_bar=True, batch_size=rows)
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Muon (Adam for the first and the last convolution), one cycle over the run."""
-        ends = "conv_in.", "conv_out."
-        optimizer = Muon(self.unet.named_parameters(), self.learning_rate, adam=ends)
-        return with_one_cycle(optimizer, self.trainer.estimated_stepping_batches, warmup=0.05)
-
-    def on_fit_end(self) -> None:
-        """Exports `unet/`, `scheduler/` and `model_index.json`."""
-        if self.trainer.is_global_zero:
-            self.export()
 
     def export(self) -> None:
         """Writes what makes the folder a Stable Diffusion pipeline."""
