@@ -132,7 +132,7 @@ def test_losses_treat_rows_apart(name, seed):
     assert all(torch.equal(found.terms[key][order], moved.terms[key]) for key in found.terms)
 
 
-OPTIMIZATIONS = sorted(set(components.STEERINGS) - {"NoSteering"})
+OPTIMIZATIONS = sorted(set(components.STEERINGS) - {"EmotionWord", "NoSteering"})
 
 # --- steering ----------------------------------------------------------------------------------
 
