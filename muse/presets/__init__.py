@@ -12,10 +12,18 @@ FOLDER = Path(__file__).parent
 
 PRESETS = {
     "default": ("default.yaml",),
-    "edit": ("default.yaml", "edit.yaml"),
+    "edit": ("default.yaml", "negative_prompt_inversion.yaml"),
+    "negative-prompt-inversion": ("default.yaml", "negative_prompt_inversion.yaml"),
+    "null-text-inversion": ("default.yaml", "null_text_inversion.yaml"),
     "paper": ("default.yaml", "paper.yaml"),
+    "plug-and-play": ("default.yaml", "plug_and_play.yaml"),
+    "sdedit": ("default.yaml", "word.yaml", "sdedit.yaml"),
+    "word": ("default.yaml", "word.yaml"),
+    "word-edit": ("default.yaml", "negative_prompt_inversion.yaml", "word.yaml"),
 }
-"""Name -> files, each laid over the ones before it."""
+"""Name -> files, each laid over the ones before it. `edit` is what `muse edit` takes: the best way
+to edit that was measured, negative-prompt inversion.
+"""
 
 
 def files(name: str) -> list[str]:
