@@ -56,6 +56,7 @@ TIMINGS = {
 }
 LOSSES = {"MultiEmotionLoss": lambda: losses.MultiEmotionLoss(content_weight=0.1)}
 STEERINGS = {
+    "EmotionWord": lambda: steering.EmotionWord(),
     "NoSteering": lambda: steering.NoSteering(),
     "BestOfN": lambda: steering.BestOfN(2),
     "NoiseOptimization": lambda: steering.NoiseOptimization(2),
@@ -69,10 +70,13 @@ STEERINGS = {
 LATENTS = {
     "DDIMInversion": lambda: latents.DDIMInversion(),
     "GaussianNoise": lambda: latents.GaussianNoise(),
+    "NullTextInversion": lambda: latents.NullTextInversion(iterations=3),
+    "PartialNoise": lambda: latents.PartialNoise(0.6),
 }
 TESTED_ELSEWHERE = {
     "Flux": "tests/test_conformance_flow.py",
     "PixArtAlpha": "tests/test_conformance_vp.py",
+    "PlugAndPlay": "tests/test_plug_and_play.py",
     "StableDiffusion": "tests/test_conformance_vp.py",
     "StableDiffusion3": "tests/test_conformance_flow.py",
     "StableDiffusionXL": "tests/test_conformance_vp.py",

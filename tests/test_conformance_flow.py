@@ -155,7 +155,7 @@ def there_and_back(
     grid = backbone.time_grid(steps, SIZE)
 
     def row() -> Any:
-        x = yield from DDIMInversion(fixed_point).invert(latent, grid, cond)
+        x, *_ = yield from DDIMInversion(fixed_point).invert(latent, grid, cond)
         for i in range(len(grid)):
             [denoised] = yield [Predict(x, grid[i], cond)]
             x = grid.advance(denoised, i)

@@ -107,7 +107,7 @@ def test_inversion_is_diffusers_inverse_scheduler(
         return [backbone.denoise(a.x, Node.stack([a.node]), a.cond) for a in asks]
 
     def inverted(grid: TimeGrid) -> Tensor:
-        return next(run(iter([DDIMInversion().invert(start, grid, cond)]), answer, 1))
+        return next(run(iter([DDIMInversion().invert(start, grid, cond)]), answer, 1))[0]
 
     grid = backbone.time_grid(STEPS, size)
     timesteps = grid.timesteps.clone()

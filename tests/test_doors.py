@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from examples.my_start import PartialNoise
 from examples.my_watcher import Gif
 from muse.backbones import BayesGuide, GaussianMixture, PlaceSimilarity, load_backbone
 from muse.core.asks import Ask, Evaluate, Fork, Judge, Observe, Predict, Unroll
@@ -31,7 +30,6 @@ from muse.runs import make as make_all
 from muse.sampling.engine import run
 from muse.schedulers import Always, Moment, Never, Solver, StepWindow, TimeGrid, TimingPolicy
 from muse.steering import BestOfN, Optimization, Steered, Steering, Step, UniversalGuidance
-from tests.components import _PictureToy
 from tests.tiny_guides import tiny_clip
 from tests.toy import SIZE, jobs, make, same, sampler
 from tests.watching import Latents
@@ -271,28 +269,6 @@ def test_where_a_steering_moves_to_is_checked_and_shown() -> None:
 
 
 # --- starts ------------------------------------------------------------------------------------
-
-
-def test_sdedit_starts_where_its_strength_says(tmp_path: Path) -> None:
-    from PIL import Image
-
-    picture = tmp_path / "a.png"
-    Image.new("RGB", (8, 8), (230, 128, 0)).save(picture)
-    job = replace(JOBS[0], image=picture)
-    found = {}
-    for strength in (0.1, 0.55, 1.0):
-        made = sampler(
-            backbone=_PictureToy(), latents=PartialNoise(strength), steps=20, size=(8, 8),
-            timing=StepWindow(0.8),
-        )  # fmt: skip
-        [found[strength]] = make(made, [job]).values()
-    assert [len(result.path) for result in found.values()] == [1 + 2, 1 + 11, 1 + 20]
-    assert [result.trace.start_step for result in found.values()] == [18, 16, 16]
-    source = torch.tensor([[10 * 230 / 255 - 5, 10 * 128 / 255 - 5]]).double()
-    off = [(result.image - source).norm().item() for result in found.values()]
-    assert off[0] < off[2]
-    with pytest.raises(MuseError, match="strength = 0 is not allowed"):
-        PartialNoise(0.0)
 
 
 class Held(LatentSource):

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,18 @@ from examples.my_backbone import PLACES, Landscape
 from examples.my_guide import ManyViews
 from examples.my_latent_source import Variations
 from examples.my_loss import Margin
+from examples.my_start import KeptFrame
 from examples.my_steering import LatentOffset
 from examples.my_timing import Plateau
 from muse import MusePipeline
+from muse.backbones import load_backbone
 from muse.cli import main
 from muse.core.emotions import EMOTIONS
+from muse.core.jobs import Job
+from muse.core.pictures import read_picture
 from muse.core.types import Goal, MuseError, Reading
 from muse.guides import ConvNet, Guide
+from muse.schedulers import Never
 from tests.toy import jobs, make, sampler, shares
 
 ROOT = Path(__file__).parent.parent
@@ -253,6 +259,28 @@ def test_variations_share_their_noise(tmp_path: Path) -> None:
     assert all(map(np.array_equal, found["1"], found["own"]))
 
 
+def test_the_frame_stays_and_the_middle_is_new(
+    tmp_path: Path, tiny_folder: Callable[[str], Path]
+) -> None:
+    backbone = load_backbone(str(tiny_folder("sd")))
+    pixels = torch.randint(256, (16, 16, 3), generator=torch.Generator(), dtype=torch.uint8)
+    Image.fromarray(pixels.numpy()).save(tmp_path / "a.png")
+    job = Job("a", "a dog", None, 0, tmp_path / "a.png")
+    made = sampler(
+        backbone=backbone, guide=ConvNet(width=8), latents=KeptFrame(0.25), steps=5, timing=Never()
+    )
+    [result] = made.sample([job])
+    assert result.latent is not None
+    with torch.no_grad():
+        source = backbone.encode(read_picture(tmp_path / "a.png", (16, 16)))
+    off = (result.latent - source).abs()[0].amax(0)
+    assert off.shape == (8, 8)
+    frame = torch.ones(8, 8, dtype=torch.bool)
+    frame[2:6, 2:6] = False
+    assert not off[frame].any()
+    assert off[~frame].min() > 1e-3
+
+
 def test_variations_are_standard_normal_and_as_near_as_asked() -> None:
     backbone, cond = Landscape(), {"tokens": torch.zeros(1, 1, 7)}
     grid = backbone.time_grid(5, backbone.size)
@@ -282,6 +310,8 @@ def test_variations_are_standard_normal_and_as_near_as_asked() -> None:
         (lambda: Landscape().embed(["a spoon"], (64, 64)), "names no place. Name one of beach"),
         (lambda: LatentOffset(-1.0), "rate = -1"),
         (lambda: Variations(1.5), "strength = 1.5 is out of range"),
+        (lambda: KeptFrame(0.5), "frame = 0.5 is not allowed"),
+        (lambda: KeptFrame(0.2, strength=0), "strength = 0 is not allowed"),
     ],
 )
 def test_mistakes(make_it: Any, says: str) -> None:

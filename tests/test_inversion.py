@@ -25,7 +25,7 @@ def there_and_back(flow: bool, steps: int, fixed_point: int, count: int):
     points = [backbone.marginal(cond, grid[steps], generator) for cond in conds]
 
     def row(x, cond):
-        noise = yield from inversion.invert(x, grid, cond)
+        noise, *_ = yield from inversion.invert(x, grid, cond)
         back = yield from sample_row(noise, grid, cond)
         return x, back
 
@@ -73,8 +73,9 @@ def test_a_step_is_asked_at_the_noisier_timestep_with_the_cleaner_levels(flow):
         asked.extend(ask.node for ask in asks)
         return [backbone.denoise(a.x, Node.stack([a.node]), a.cond) for a in asks]
 
-    [noise] = run([DDIMInversion().invert(x, grid, cond)], answer, 1)
-    assert noise.shape == x.shape
+    [path] = run([DDIMInversion().invert(x, grid, cond)], answer, 1)
+    assert [latent.shape for latent in path] == [x.shape] * 6
+    assert torch.equal(path[-1], x)
     for i, node in zip(reversed(range(5)), asked, strict=True):
         assert node.timestep == grid[i].timestep
         assert (node.alpha, node.sigma) == (grid[i + 1].alpha, grid[i + 1].sigma)

@@ -428,7 +428,7 @@ def test_every_preset_is_of_files_that_are_there() -> None:
 
 
 def test_a_preset_goes_first_where_no_file_has_a_model(tmp_path: Path) -> None:
-    default, edit = str(FOLDER / "default.yaml"), str(FOLDER / "edit.yaml")
+    default, edit = (str(FOLDER / file) for file in PRESETS["edit"])
     data, model = tmp_path / "data.yaml", tmp_path / "model.yaml"
     data.write_text("data: {limit: 1}\n")
     model.write_text("model: {steps: 5}\n")
@@ -453,6 +453,47 @@ def test_a_file_of_the_users_own_goes_before_a_preset(
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> dict:  # type: ignore[type-arg]
     assert main(["fit-free", *words, "--print_config"]) == 0
     return yaml.safe_load(capsys.readouterr().out)["model"]  # type: ignore[no-any-return]
+
+
+def test_presets_of_editing_are_as_published(capsys: pytest.CaptureFixture[str]) -> None:
+    """And lay each part over the one before, without what was said of that."""
+
+    def named(preset: str, *parts: str) -> list[Any]:
+        model = printed(capsys, "--config", preset)
+        kinds = {part: model[part]["class_path"].rpartition(".")[2] for part in parts}
+        return [model, *({kinds[part]: model[part].get("init_args", {})} for part in parts)]
+
+    parts = "steering", "latents", "timing"
+    assert printed(capsys, "--config", "negative-prompt-inversion") == printed(
+        capsys, "--config", "edit"
+    )
+    word = {"EmotionWord": {"template": "{prompt}, {emotion}"}}
+    model, steering, latents, timing = named("word", *parts)
+    assert (steering, latents, timing) == (word, {"GaussianNoise": {}}, {"Always": {}})
+    model, steering, latents, timing = named("word-edit", *parts)
+    inverted = {"DDIMInversion": {"fixed_point": 1, "prompt": None}}
+    assert (steering, latents, timing) == (word, inverted, {"Always": {}})
+    assert (model["guidance_scale"], model["emotion_scale"]) == (1.0, 4.0)
+    model, steering, latents, timing = named("sdedit", *parts)
+    assert (steering, latents, timing) == (
+        word,
+        {"PartialNoise": {"strength": 0.8}},
+        {"Always": {}},
+    )
+    published = 50, 7.5, None
+    assert (model["steps"], model["guidance_scale"], model["emotion_scale"]) == published
+    model, steering, latents, timing = named("plug-and-play", *parts)
+    injected = {"attention": 0.5, "features": 0.8, "layer": None, "template": "{prompt}, {emotion}"}
+    inverted = {"DDIMInversion": {"fixed_point": 1, "prompt": ""}}
+    assert (steering, latents, timing) == (
+        {"PlugAndPlay": injected}, inverted, {"Always": {}},
+    )  # fmt: skip
+    assert (model["steps"], model["guidance_scale"], model["emotion_scale"]) == published
+    model, steering, latents, timing = named("null-text-inversion", *parts)
+    fitted = {"iterations": 10, "lr": 0.01, "tolerance": 1e-5, "fixed_point": 0}
+    assert latents == {"NullTextInversion": fitted}
+    assert list(steering) == ["TokenOptimization"]
+    assert (model["steps"], model["guidance_scale"], model["emotion_scale"]) == published
 
 
 def test_the_paper_is_as_published(capsys: pytest.CaptureFixture[str]) -> None:

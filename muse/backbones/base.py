@@ -75,9 +75,20 @@ class Backbone(nn.Module, ABC):
         """
         raise MuseError(f"{type(self).__name__} names no features. Use a backbone of diffusers.")
 
+    @property
+    def feature_names(self) -> Sequence[str]:
+        """The names that `denoise_with` knows; by default none."""
+        return ()
+
     @abstractmethod
     def time_grid(self, steps: int, size: Size) -> TimeGrid:
         """The nodes of a run, from the pipeline's own scheduler config."""
+
+    def start_node(self, strength: float, steps: int) -> int:
+        """The node from which a share `strength` of the steps lead to the picture, as the model's
+        image-to-image pipeline in diffusers rounds it: by default to whole steps, downwards.
+        """
+        return steps - min(int(steps * strength), steps)
 
     def solver(self) -> Solver:
         """The model's own scheduler, as ours; by default `DDIM`.

@@ -53,6 +53,13 @@ def flow_grid(
     return TimeGrid(timesteps, 1 - levels, levels)
 
 
+def flow_start(strength: float, steps: int) -> int:
+    """The node from which a share `strength` of the steps lead to the picture, as diffusers'
+    image-to-image pipelines of flows round it: the node downwards, so that a begun step counts.
+    """
+    return int(max(steps - min(steps * strength, steps), 0))
+
+
 def check_context(max_sequence_length: int) -> int:
     """`max_sequence_length`, or a `MuseError` where it isn't 1 to `T5_CONTEXT`."""
     if not 1 <= max_sequence_length <= T5_CONTEXT:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from muse.backbones.base import Size
-from muse.backbones.flow_match import check_context, flow_grid
+from muse.backbones.flow_match import check_context, flow_grid, flow_start
 from muse.backbones.pipeline import PipelineBackbone
 from muse.core.types import Cond, Denoised, Node
 from muse.pretrained.wording import cut_offs
@@ -78,6 +78,10 @@ class Flux(PipelineBackbone):
         sigmas = None if own else [1 - i / steps for i in range(steps)]
         image_tokens = size[0] * size[1] // self.multiple**2
         return flow_grid(self.scheduler_config, steps, image_tokens, sigmas)
+
+    def start_node(self, strength: float, steps: int) -> int:
+        """As diffusers' image-to-image pipeline has it: a step that is begun counts."""
+        return flow_start(strength, steps)
 
     def embed(self, prompts: Sequence[str], size: Size, negative: bool = False) -> Cond:
         """``tokens`` (B, `max_sequence_length`, d) and ``pooled`` (B, p) by the pipeline's

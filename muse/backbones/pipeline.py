@@ -226,6 +226,11 @@ class PipelineBackbone(Backbone):
             )
         return (self.vae.config.latent_channels, *(side // self.factor for side in size))
 
+    @property
+    def feature_names(self) -> Sequence[str]:
+        """The names of the denoiser's modules."""
+        return [name for name, _ in self.model.named_modules() if name]
+
     def denoise_with(
         self, x: Tensor, node: Node, cond: Cond, take: Sequence[str], give: Mapping[str, Tensor]
     ) -> tuple[Denoised, dict[str, Tensor]]:

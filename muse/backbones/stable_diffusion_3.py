@@ -9,7 +9,7 @@ from diffusers import StableDiffusion3Pipeline
 from torch import Tensor
 
 from muse.backbones.base import Size
-from muse.backbones.flow_match import check_context, flow_grid
+from muse.backbones.flow_match import check_context, flow_grid, flow_start
 from muse.backbones.pipeline import PipelineBackbone
 from muse.core.types import Cond, Denoised, MuseError, Node
 from muse.pretrained.wording import cut_offs
@@ -68,6 +68,10 @@ class StableDiffusion3(PipelineBackbone):
     def time_grid(self, steps: int, size: Size) -> TimeGrid:
         """Euler nodes with the pipeline's own shift."""
         return flow_grid(self.scheduler_config, steps, size[0] * size[1] // self.multiple**2)
+
+    def start_node(self, strength: float, steps: int) -> int:
+        """As diffusers' image-to-image pipeline has it: a step that is begun counts."""
+        return flow_start(strength, steps)
 
     def embed(self, prompts: Sequence[str], size: Size, negative: bool = False) -> Cond:
         """``tokens`` (B, 77 + `max_sequence_length`, d) and ``pooled`` (B, p) by the pipeline's

@@ -12,6 +12,7 @@ ask            for                                                 answer
 `Evaluate`     a loss through the model, its gradient, a step      `Evaluation`
 `Judge`        a loss, and its gradient by x0, without the model   `Judgement`
 `Unroll`       a loss through a whole way, its gradient by x       `Unrolled`
+`Match`        how far a step leads from a latent, its gradient    `Matched`
 `Fork`         rows within the row                                 a list of what they return
 =============  ==================================================  ================
 """
@@ -169,6 +170,25 @@ class Unroll:
 
 
 @dataclass(frozen=True)
+class Match:
+    """Ask how far a step under a condition leads from a given latent, and for the gradient of that
+    by the condition; no guide is asked. Answered by a `Matched`.
+
+    Attributes:
+        x, node, cond: the latent, its time, and the condition by whose ``tokens`` the distance is
+            differentiated.
+        there: the node that the step leads to (DDIM's; Euler's, for a flow).
+        wanted: the latent that it should lead to, (1, ...).
+    """
+
+    x: Tensor
+    node: Node
+    cond: Cond
+    there: Node
+    wanted: Tensor
+
+
+@dataclass(frozen=True)
 class Fork:
     """Ask for rows to be run to their ends; answered by the list of what they return. Each takes a
     slot of its own; the row that asks takes none while it waits. It stands alone in its list.
@@ -177,7 +197,7 @@ class Fork:
     rows: Sequence[Generator[list[Any], list[Any], Any]]
 
 
-Ask: TypeAlias = Predict | Observe | Evaluate | Judge | Unroll | Fork
+Ask: TypeAlias = Predict | Observe | Evaluate | Judge | Unroll | Match | Fork
 Row: TypeAlias = Generator[list[Ask], list[Any], T]
 """A computation of one row that yields asks, is sent answers, and returns a T."""
 
@@ -218,6 +238,19 @@ class Unrolled:
 
     latent: Tensor
     judgement: Judgement
+
+
+@dataclass(frozen=True)
+class Matched:
+    """How far a step led from where it should.
+
+    Attributes:
+        distance: the mean square over the latent.
+        gradient: of it by the condition's tokens, (1, L, d), float32 or wider.
+    """
+
+    distance: float
+    gradient: Tensor
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,12 @@ class Start:
         node: the node that it stands at: 0, the noisiest, for fresh noise; a later one for a
             picture that was noised in part.
         path: the latents of a source picture at `node` and all later ones, (1, ...) each, such as
-            an inversion's; a mask holds the row to them.
+            an inversion's; a mask holds the row to them, Plug-and-Play reads its features there.
         mask: where the row is free, 1, and where it is the source, 0, broadcast over x; after each
             step :math:`x \leftarrow m\,x + (1 - m)\,path`. It needs a path.
         nulls: the unconditional branch's condition for each step from `node` on, in place of the
             negative prompt's.
+        path_cond: the condition under which the path is the model's own way; None is the row's.
 
     Raises:
         MuseError: a mask without a path.
@@ -41,6 +42,7 @@ class Start:
     path: Sequence[Tensor] = ()
     mask: Tensor | None = None
     nulls: Sequence[Cond] = ()
+    path_cond: Cond | None = None
 
     def __post_init__(self) -> None:
         if self.mask is not None and not self.path:
@@ -59,6 +61,8 @@ class LatentSource(nn.Module, ABC):
 
     needs_picture: ClassVar[bool] = False
     """Whether jobs must name an ``image``; jobs that name one are refused where this is False."""
+    gives_path: ClassVar[bool] = False
+    """Whether its starts have the `Start.path` of a picture, which some steerings need."""
 
     def check(self, solver: Solver) -> None:
         """Refuse a solver whose steps this source couldn't undo. By default all are fine.
@@ -75,7 +79,8 @@ class LatentSource(nn.Module, ABC):
         for by ``yield``, so that they share calls with other rows.
 
         Args:
-            job: its seed, and its picture where there is one.
+            job: its seed, its picture where there is one, and the guidance scale and the negative
+                prompt that the row is made with, where the job itself leaves them to the sampler.
             backbone: for shapes, `encode`, dtype and device.
             grid: the row's nodes.
             cond: the job's text condition, one row.

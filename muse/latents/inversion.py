@@ -11,10 +11,9 @@ from muse.backbones import Backbone
 from muse.backbones.base import Size
 from muse.core.asks import Ask, Predict
 from muse.core.jobs import Job
-from muse.core.pictures import read_picture
 from muse.core.types import Cond, MuseError, Node
-from muse.latents.base import LatentSource
-from muse.latents.noise import like
+from muse.latents.base import LatentSource, Start
+from muse.latents.picture import picture_latent
 from muse.schedulers import DDIM, Solver, TimeGrid
 
 
@@ -29,20 +28,26 @@ class DDIMInversion(LatentSource):
     fixed point the forward step leads exactly back (after Pan et al. 2023, AIDI; Garibi et al.
     2024, ReNoise).
 
+    The latents of all nodes are handed out as `Start.path`.
+
     Args:
         fixed_point: fixed-point iterations a step, 0 for plain DDIM inversion.
+        prompt: the text that the picture is inverted under; None takes the job's own prompt.
+            Plug-and-Play takes the empty one.
 
     Raises:
         MuseError: fixed_point below 0.
     """
 
     needs_picture: ClassVar[bool] = True
+    gives_path: ClassVar[bool] = True
 
-    def __init__(self, fixed_point: int = 0) -> None:
+    def __init__(self, fixed_point: int = 0, prompt: str | None = None) -> None:
         super().__init__()
         if fixed_point < 0:
             raise MuseError(f"fixed_point = {fixed_point} is not allowed. Use 0 or more.")
         self.fixed_point = fixed_point
+        self.prompt = prompt
 
     def check(self, solver: Solver) -> None:
         """Refuse a solver that isn't the plain DDIM step.
@@ -60,18 +65,21 @@ class DDIMInversion(LatentSource):
 
     def forward(
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
-    ) -> Generator[list[Ask], list[Any], Tensor]:
+    ) -> Generator[list[Ask], list[Any], Start]:
         """Read and encode the job's picture, and invert it."""
-        if job.image is None:
-            raise MuseError(f"Job {job.id!r} has no picture to invert. Add an 'image' to it.")
-        picture = read_picture(job.image, size).to(like(cond))
-        return (yield from self.invert(backbone.encode(picture).to(like(cond)), grid, cond))
+        latent, under = picture_latent(job, backbone, cond, size), None
+        if self.prompt is not None:  # it may be empty, as negative prompts may
+            under = backbone.embed([self.prompt], size, negative=True)
+        path = yield from self.invert(latent, grid, under or cond)
+        return Start(path[0], path=path, path_cond=under)
 
     def invert(
         self, latent: Tensor, grid: TimeGrid, cond: Cond
-    ) -> Generator[list[Ask], list[Any], Tensor]:
-        """The latent at the first node whose sampling leads to `latent` (1, ...) at the last."""
-        x = latent
+    ) -> Generator[list[Ask], list[Any], list[Tensor]]:
+        """The latents at all nodes, whose sampling leads from the first, the noise, to `latent`
+        (1, ...) at the last.
+        """
+        x, path = latent, [latent]
         for i in reversed(range(len(grid))):
             noisier, cleaner = grid[i], grid[i + 1]
             between = Node(noisier.timestep, cleaner.alpha, cleaner.sigma)
@@ -81,4 +89,5 @@ class DDIMInversion(LatentSource):
                 [denoised] = yield [Predict(reached, noisier, cond)]
                 reached = reached + x - grid.advance(denoised, i)
             x = reached
-        return x
+            path.append(x)
+        return path[::-1]

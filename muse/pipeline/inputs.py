@@ -20,7 +20,7 @@ from muse.core.jobs import Job, derive_seed
 from muse.core.pictures import as_picture
 from muse.core.types import Cond, MuseError
 from muse.guides import Guide
-from muse.latents import DDIMInversion, LatentSource
+from muse.latents import DDIMInversion, LatentSource, Start
 from muse.latents.noise import like
 from muse.schedulers import TimeGrid
 
@@ -68,12 +68,12 @@ class _InvertedPictures(DDIMInversion):
 
     def forward(
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
-    ) -> Generator[list[Ask], list[Any], Tensor]:
+    ) -> Generator[list[Ask], list[Any], Start]:
         """Encode the job's picture, and invert it."""
         picture = self.pictures[job.id].to(like(cond))
         latent = backbone.encode(picture).to(like(cond))
-        x = latent if self.stopped() else (yield from self.invert(latent, grid, cond))
-        return latent if self.stopped() else x
+        path = [] if self.stopped() else (yield from self.invert(latent, grid, cond))
+        return Start(latent) if self.stopped() else Start(path[0], path=path)
 
 
 def broadcast(**columns: Sequence[Any]) -> list[list[Any]]:

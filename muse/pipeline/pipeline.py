@@ -94,7 +94,7 @@ class MusePipeline:
         default: dict[str, Any] = {}
         if getattr(backbone, "pretrained", None) in PACKAGED:
             default = preset("default.yaml", without={"backbone", "latents", *given})
-        edit = preset("edit.yaml")
+        edit = preset("negative_prompt_inversion.yaml")
         self.backbone = backbone
         self.guide: Guide | None = guide or default.pop("guide", None)
         self.similarity: Similarity | None = similarity or default.pop("similarity", None)

@@ -11,11 +11,28 @@ import yaml
 FOLDER = Path(__file__).parent
 
 PRESETS = {
-    "default": ("default.yaml",),
-    "edit": ("default.yaml", "edit.yaml"),
+    "default": ("default.yaml"),
+    "edit": ("default.yaml", "negative_prompt_inversion.yaml"),
     "paper": ("default.yaml", "paper.yaml"),
+    "best-of-n-published": ("default.yaml", "best_of_n_published.yaml"),
+    "date-published": ("default.yaml", "date_published.yaml"),
+    "freedom": ("default.yaml", "freedom.yaml"),
+    "freedom-published": ("default.yaml", "freedom_published.yaml"),
+    "negative-prompt-inversion": ("default.yaml", "negative_prompt_inversion.yaml"),
+    "noise-published": ("default.yaml", "noise_published.yaml"),
+    "null-text-inversion": ("default.yaml", "null_text_inversion.yaml"),
+    "plug-and-play": ("default.yaml", "plug_and_play.yaml"),
+    "sdedit": ("default.yaml", "word.yaml", "sdedit.yaml"),
+    "tfg-published": ("default.yaml", "tfg_published.yaml"),
+    "ug": ("default.yaml", "universal_guidance.yaml"),
+    "ug-published": ("default.yaml", "universal_guidance_published.yaml"),
+    "word": ("default.yaml", "word.yaml"),
+    "word-edit": ("default.yaml", "negative_prompt_inversion.yaml", "word.yaml"),
+    "zero-order-published": ("default.yaml", "zero_order_published.yaml"),
 }
-"""Name -> files, each laid over the ones before it."""
+"""Name -> files, each laid over the ones before it. `edit` is what `muse edit` takes: the best way
+to edit that was measured, negative-prompt inversion.
+"""
 
 
 def files(name: str) -> list[str]:

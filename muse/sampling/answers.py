@@ -18,6 +18,8 @@ from muse.core.asks import (
     Evaluation,
     Judge,
     Judgement,
+    Match,
+    Matched,
     Observation,
     Observe,
     Predict,
@@ -96,6 +98,7 @@ class Answers(nn.Module):
             Evaluate: self.evaluate,
             Judge: self.judge,
             Unroll: self.unroll,
+            Match: self.match,
         }
         return by[type(group[0])](group)
 
@@ -285,6 +288,23 @@ class Answers(nn.Module):
                 [gradient] = torch.autograd.grad(loss.total.sum(), [start])
         each = zip(x.detach().split(1), judgements(reading, loss, gradient), strict=True)
         return [Unrolled(*row) for row in each]
+
+    def match(self, asks: Sequence[Match]) -> list[Matched]:
+        """One model call with gradient to the condition's tokens, and no decoding."""
+        x, wanted = torch.cat([ask.x for ask in asks]), torch.cat([ask.wanted for ask in asks])
+        node, there = (
+            Node.stack(nodes) for nodes in zip(*((a.node, a.there) for a in asks), strict=True)
+        )
+        cond = cat_rows([ask.cond for ask in asks])
+        tokens = cond["tokens"].detach().clone().requires_grad_()
+        with torch.enable_grad():
+            denoised = self.backbone.denoise(x, node, {**cond, "tokens": tokens})
+            off = (denoised.at(there.alpha, there.sigma) - wanted).square().flatten(1)
+            # Of the sum, not the mean: that could be too small for half precision.
+            [slope] = torch.autograd.grad(off.sum(), [tokens])
+        wide = torch.promote_types(slope.dtype, torch.float32)
+        gradient = (slope.to(wide) / off.shape[1]).split(1)
+        return [Matched(*row) for row in zip(off.detach().mean(1).tolist(), gradient, strict=True)]
 
 
 def judged(reading: Reading, loss: LossTerms) -> list[tuple[float, dict[str, float], list[float]]]:

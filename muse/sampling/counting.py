@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from muse.core.asks import Ask, Evaluate, Fork, Judge, Observe, Predict, Row, Unroll
+from muse.core.asks import Ask, Evaluate, Fork, Judge, Match, Observe, Predict, Row, Unroll
 from muse.core.results import Cost
 from muse.core.types import MuseError
 
@@ -41,6 +41,8 @@ def _counted(ask: Ask, cost: Cost) -> Ask:
         return Fork([counted(row, cost) for row in ask.rows])
     if isinstance(ask, Predict):
         cost.predictions += 1
+    elif isinstance(ask, Match):
+        cost.gradients += 1
     elif isinstance(ask, Observe):
         cost.decodings += 1
     elif isinstance(ask, Judge):

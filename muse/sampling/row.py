@@ -159,7 +159,9 @@ class PictureRow:
     def begun(self, cond: Cond) -> Generator[list[Ask], list[Any], Start]:
         """Where the source says that the row starts."""
         setup, source, grid = self.setup, self.setup.latents, self.setup.grid
-        made = source(self.job, setup.answers.backbone, grid, cond, setup.size)
+        scale, negative = setup.guidance.scale, setup.negative_prompt
+        job = replace(self.job, guidance_scale=scale, negative_prompt=negative)
+        made = source(job, setup.answers.backbone, grid, cond, setup.size)
         found = returned(source, (yield from row_of(source, made)), Start, Tensor)
         start = found if isinstance(found, Start) else Start(found)
         name, steps = type(source).__name__, len(grid) - start.node
@@ -279,7 +281,19 @@ class PictureRow:
                 self.before = setup.guidance.seen(at.plain, at.unconditional)
             self.goal = yield from self.begin(at.i, self.before)
             self.state = steering.init(at.x, at.cond, self.stream)
-        step = Step(
+        made = yield from row_of(steering, steering(self.standing(at, self.goal), self.state))
+        steered: Steered = returned(steering, made, Steered)
+        self.state = steered.state
+        return steered
+
+    def standing(self, at: _At, goal: Goal) -> Step:
+        """What a steering is told of where the row stands."""
+        setup, start = self.setup, self.start
+        source = None
+        if start.path:
+            latent = start.path[at.i - start.node].to(at.x)
+            source = Predict(latent, setup.grid[at.i], start.path_cond or at.cond)
+        return Step(
             job=self.job,
             x=at.x,
             i=at.i,
@@ -288,20 +302,19 @@ class PictureRow:
             null=at.null,
             unconditional=at.unconditional,
             plain=at.plain,
-            goal=self.goal,
+            goal=goal,
             guidance=setup.guidance,
             trace=self.trace,
             generator=self.stream,
             search=setup.search.run,
             advance=lambda denoised: at.advance(denoised)[0],
             onward=self.onward,
+            embed=lambda prompt: setup.embed(prompt, False, setup.size),
+            source=source,
+            feature_names=setup.answers.backbone.feature_names,
             tell=lambda iteration, found: self.iterated(at.i, iteration, found),
             pictured=self.watchers.pictured,
         )
-        made = yield from row_of(steering, steering(step, self.state))
-        steered: Steered = returned(steering, made, Steered)
-        self.state = steered.state
-        return steered
 
     def onward(
         self, x: Tensor, i: int

@@ -82,7 +82,8 @@ class Sampler(nn.Module):
 
     Raises:
         MuseError: an option out of range, a guide of other labels, no similarity where one is read,
-            a scheduler that the latents can't go with, or that isn't one of ours.
+            a scheduler that the latents can't go with, or that isn't one of ours, a backbone or
+            latents that the steering can't go with.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class Sampler(nn.Module):
         self.latents = latents
         self.solver = backbone.solver() if scheduler == "pipeline" else scheduler or DDIM()
         latents.check(self.solver)
+        steering.check(backbone, latents)
         size = size or backbone.size
         self.prompts = EncodedPrompts(backbone, size)
         self.steps = steps

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from muse.core.asks import Ask, Fork, Judge, Observe, Predict, Unroll
+from muse.core.asks import Ask, Fork, Judge, Match, Observe, Predict, Unroll
 from muse.core.types import Denoised, Goal, Guidance, LossTerms, Reading
 
 
@@ -22,6 +22,8 @@ def kind_of(ask: Ask) -> Hashable:
     if isinstance(ask, Judge):
         return Judge, ask.x0.shape, _shape(ask.noise)
     common = type(ask), ask.x.shape, _shapes(ask.cond)
+    if isinstance(ask, Match):
+        return common
     if isinstance(ask, Predict):
         return *common, ask.take, _shapes(ask.give)
     if isinstance(ask, Unroll):

@@ -5,19 +5,23 @@ from muse.steering.noise_optimization import NoiseOptimization
 from muse.steering.noise_search import BestOfN, ZeroOrderSearch
 from muse.steering.none import NoSteering
 from muse.steering.optimization import Optimization
+from muse.steering.plug_and_play import PlugAndPlay
 from muse.steering.rules import Adam, Polyak, StepRule
 from muse.steering.text_update import TextUpdate
 from muse.steering.together import TokensAndLatent
 from muse.steering.tokens import TokenOptimization
 from muse.steering.training_free import TrainingFreeGuidance
 from muse.steering.universal_guidance import UniversalGuidance
+from muse.steering.word import EmotionWord
 
 __all__ = [
     "Adam",
     "BestOfN",
+    "EmotionWord",
     "NoSteering",
     "NoiseOptimization",
     "Optimization",
+    "PlugAndPlay",
     "Polyak",
     "Steered",
     "Steering",

@@ -4,33 +4,37 @@ A steering is a row within the row: at each steered step it is given where the r
 what it needs (`muse.core.asks`), and returns the prediction that the step is taken with and what it
 carries to the next one. How methods are made of the same pieces:
 
-======================  ==============================================================
+======================  =================================================================
 method                  asks, at each step
-======================  ==============================================================
+======================  =================================================================
 MUSE                    `Evaluate`, until the loss is small: `Optimization` of tokens
 Universal Guidance      one `Evaluate` that varies x
 TFG, and its cases      that, and a few `Judge`: gradients by x0, none through the model
 DATE                    one `Evaluate` that varies the text, at every tenth step
 noise optimisation      `Unroll`, a few times, at the first step alone
 best of N               one `Fork` of N rows, at the first step alone
+Plug-and-Play           `Predict` of the source with `take`, then of the edit with `give`
+word in the prompt      `Predict` under another prompt
 prompt only             nothing
-======================  ==============================================================
+======================  =================================================================
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from muse.backbones import Backbone
 from muse.core.asks import Ask, Evaluate, Evaluation, Judgement, Observation, Predict, Row
 from muse.core.jobs import Job
 from muse.core.results import Trace
 from muse.core.types import Cond, Denoised, Goal, Guidance, MuseError, Node, Tensors
+from muse.latents import LatentSource
 from muse.schedulers import TimeGrid
 
 
@@ -58,6 +62,10 @@ class Step:
             prediction at this node, (1, ...); noise that the solver adds is drawn.
         onward: ``onward(x, i)`` is a row, for a `Fork`: where the plain model leads from a latent
             at node i, the last latent and the `Observation` of it.
+        embed: ``embed(prompt)`` is the condition of another prompt, one row.
+        source: the ask for the model's prediction of the source picture at this node, where the
+            start has a path (`muse.latents.Start`); None where it has none.
+        feature_names: what `Predict.take` may name.
         tell: told of every inner iteration, for watchers.
         pictured: whether those want to see pictures.
     """
@@ -77,6 +85,9 @@ class Step:
     search: Callable[..., Row[Evaluation | None]]
     advance: Callable[[Denoised], Tensor]
     onward: Callable[[Tensor, int], Row[tuple[Tensor, Observation]]]
+    embed: Callable[[str], Cond]
+    source: Predict | None = None
+    feature_names: Sequence[str] = ()
     tell: Callable[[int, Evaluation | Judgement], None] = field(
         default=lambda iteration, found: None
     )
@@ -94,6 +105,24 @@ class Step:
         [plain] = yield [Predict(self.x, self.node, self.cond)]
         assert isinstance(plain, Denoised)
         return plain
+
+    def guided(self, cond: Cond, give: Tensors | None = None) -> Row[Denoised]:
+        """The guided prediction under a condition in place of the prompt's, all of it asked for at
+        once: the unconditional one too, and, where what is added has a scale of its own
+        (`Guidance.emotion`), the prompt's.
+
+        Args:
+            cond: of what is added, such as the prompt with more words.
+            give: features for all of them, in place of the model's own (`Predict.give`).
+        """
+        conds = {"added": cond}
+        if self.null is not None:
+            conds["null"] = self.null
+        if self.guidance.emotion is not None:
+            conds["plain"] = self.cond
+        found = yield [Predict(self.x, self.node, c, give=give or {}) for c in conds.values()]
+        by = dict(zip(conds, found, strict=True))
+        return self.guidance.mixed(by["added"], by.get("null"), by.get("plain"))
 
     def note(self, iteration: int, found: Evaluation | Judgement) -> None:
         """Record what was found at an iterate of this step, and tell the watchers."""
@@ -177,6 +206,14 @@ class Steering(nn.Module, ABC):
                 "muse.steering.Optimization has now. Subclass that instead."
             )
         return super().__new__(cls)
+
+    def check(self, backbone: Backbone, latents: LatentSource) -> None:
+        """Refuse a backbone or a source of latents that this steering can't go with. By default all
+        are fine.
+
+        Raises:
+            MuseError: such a part.
+        """
 
     def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Tensors:
         """The state of one row (1, ...) when steering begins; by default none.
