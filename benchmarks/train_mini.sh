@@ -16,6 +16,7 @@ out=runs/mini128
 mkdir -p "$out/guides"
 for part in "${parts[@]}"; do
     config=configs/mini128/$part.yaml
+    mkdir -p "$out/$part"
     words=(--trainer.default_root_dir "$out/$part")
     steps=$(sed -n 's/^ *max_steps: //p' "$config")
     if [ -n "$steps" ]; then

@@ -413,7 +413,7 @@ METHODS: dict[str, tuple[Steering, dict[str, Any], float]] = {
     "mpgd": (TrainingFreeGuidance(0.0, 0.3, 0.0, 1), {}, 0.5),
     "freedom": (FREEDOM, CFG2, 0.02),
     "date": (TextUpdate(0.5, 2), {}, 0.2),
-    "noise": (NoiseOptimization(20, 0.3, "adam"), {"timing": Always()}, 0.1),
+    "noise": (NoiseOptimization(12, 0.3, "adam"), {"timing": Always(), "steps": 6}, 0.05),
     "together": (TokensAndLatent(strength=1.0), {}, 0.2),
     "together, no units": (TokensAndLatent(strength=0.5, unit="guidance"), CFG2, 0.05),
     "best": (BestOfN(8), CHANCE, 0.02),
@@ -426,13 +426,56 @@ from decide little on the toy, and what the prompt adds, FreeDoM's unit, is smal
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_raises_the_target_and_rows_are_independent(name: str) -> None:
     steering, own, least = METHODS[name]
-    options = {"steps": 12, "timing": StepWindow(0.25), **own}
+    options: dict[str, Any] = {"steps": 12, "timing": StepWindow(0.25), **own}
     made = make(sampler(steering=steering, **options), JOBS)
     plain = make(sampler(**{**options, "timing": Never()}), JOBS)
     gain = [posterior(made[job.id]) - posterior(plain[job.id]) for job in JOBS]
     assert sum(gain) / len(gain) > least, shares(made)
     alone = make(sampler(steering=steering, **options), JOBS[:2], slots=1)
     assert all(same(alone[job.id], made[job.id]) for job in JOBS[:2])
+
+
+# --- steps that rest ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["muse", "ug", "tfg", "together"])
+def test_steps_rest_after_looks_that_found_nothing(name: str) -> None:
+    """One, two, four steps after quiet looks, none after others; what they cost is counted."""
+    steering, own, _ = METHODS[name]
+    options = {"timing": Always(), **own, "tolerance": 0.7, "steps": 40}
+    made = make(sampler(steering=steering, longest_rest=4, **options), JOBS)
+    every = make(sampler(steering=steering, **options), JOBS)
+    rested = 0
+    for job in JOBS:
+        found = made[job.id]
+        looks = sorted({int(step) for step in found.trace.inner["step"]})
+        each = zip(found.trace.inner["step"], found.trace.inner["total"], strict=True)
+        first = dict(reversed(list(each)))
+        length, at = 0, 0
+        while at < 40:
+            assert looks[0] == at, looks
+            looks.pop(0)
+            quiet = first[at] < 0.7 and (name != "muse" or not found.trace.iterations[at])
+            length = min(max(1, 2 * length), 4) if quiet else 0
+            rested += min(length, 39 - at)
+            at += 1 + length
+        assert found.cost.decoder_gradients <= every[job.id].cost.decoder_gradients
+    assert rested > 40
+    gain = [posterior(made[job.id]) - posterior(every[job.id]) for job in JOBS]
+    assert sum(gain) / len(gain) > -0.1, "and little is lost"
+
+
+def test_near_the_end_nothing_is_looked_at() -> None:
+    made = make(sampler(timing=Always(), steps=10, look_until=0.6, tolerance=-9.0), JOBS[:3])
+    for result in made.values():
+        assert set(result.trace.inner["step"]) == set(range(6))
+        assert result.trace.iterations == [5] * 6 + [0] * 4
+        # the first look reads the present prediction; each look ends with one that isn't stepped
+        assert result.cost == Cost(10 + 1 + 6 + 4, 6 * 5, 2 + 6, 6 * 5)
+    with pytest.raises(MuseError, match="longest_rest = -1 is not allowed"):
+        sampler(longest_rest=-1)
+    with pytest.raises(MuseError, match="look_until = 0 is out of range"):
+        sampler(look_until=0)
 
 
 @pytest.mark.parametrize(

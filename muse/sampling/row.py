@@ -23,7 +23,7 @@ from muse.latents.noise import like
 from muse.sampling.answers import Answers
 from muse.sampling.counting import counted
 from muse.sampling.returned import returned, row_of
-from muse.sampling.search import Search
+from muse.sampling.search import Rests, Search
 from muse.schedulers import Moment, Never, Solver, TimeGrid, TimingPolicy
 from muse.steering import Steered, Step
 
@@ -39,6 +39,7 @@ class Setup:
     latents: LatentSource
     solver: Solver
     search: Search
+    rests: Rests
     grid: TimeGrid
     guidance: Guidance
     negative_prompt: str
@@ -86,6 +87,7 @@ class PictureRow:
         self.stream = job.tokens()
         self.null: Cond | None = None
         self.whole = False
+        self.rest = self.resting = 0  # steps to rest after the last look, and how many are left
 
     def run(self) -> Generator[list[Ask], list[Any], Result]:
         """From the job to its result; a user's mistake that shows here fails this job alone."""
@@ -274,6 +276,7 @@ class PictureRow:
     def steer(self, at: _At) -> Generator[list[Ask], list[Any], Steered]:
         """HOW (Sec. IV-A): let the steering find the prediction for a step."""
         setup, steering = self.setup, self.setup.answers.steering
+        first = self.goal is None
         if self.goal is None:
             if self.before is None:  # steered from the first step: the present one is read
                 at = yield from self.predicted(at)
@@ -281,8 +284,15 @@ class PictureRow:
                 self.before = setup.guidance.seen(at.plain, at.unconditional)
             self.goal = yield from self.begin(at.i, self.before)
             self.state = steering.init(at.x, at.cond, self.stream)
-        made = yield from row_of(steering, steering(self.standing(at, self.goal), self.state))
-        steered: Steered = returned(steering, made, Steered)
+        step, rests = self.standing(at, self.goal), setup.rests
+        late = at.i >= rests.look_until * len(setup.grid)
+        looks = first or not (self.resting or late)
+        made = (steering if looks else steering.follow)(step, self.state)
+        steered: Steered = returned(steering, (yield from row_of(steering, made)), Steered)
+        if looks:
+            self.rest = self.resting = rests.next(self.rest, steered.quiet)
+        elif self.resting:
+            self.resting -= 1
         self.state = steered.state
         return steered
 
@@ -307,6 +317,7 @@ class PictureRow:
             trace=self.trace,
             generator=self.stream,
             search=setup.search.run,
+            satisfied=setup.search.satisfied,
             advance=lambda denoised: at.advance(denoised)[0],
             onward=self.onward,
             embed=lambda prompt: setup.embed(prompt, False, setup.size),

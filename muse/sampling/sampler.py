@@ -43,7 +43,7 @@ from muse.sampling.answers import Answers
 from muse.sampling.engine import run
 from muse.sampling.prompts import EncodedPrompts
 from muse.sampling.row import PictureRow, Setup
-from muse.sampling.search import Search
+from muse.sampling.search import Rests, Search
 from muse.sampling.slots import Slots
 from muse.schedulers import DDIM, Solver, TimingPolicy
 from muse.steering import Steering
@@ -75,6 +75,9 @@ class Sampler(nn.Module):
         stop_on: which loss that is, ``total`` (the paper) or ``target``. With the paper's
             weights the total passes 1e-4 at a target probability of 0.987, without at 0.9999.
         keep: the iterate that a step accepts: ``best`` by that loss, or ``last`` (the paper).
+        longest_rest: after a steered step whose first look found the loss below the tolerance the
+            next one is predicted and not looked at, then two, four, up to this many; 0: none.
+        look_until: the share of the steps after which none is looked at, in (0, 1].
         size: height and width in pixels; None takes the backbone's own.
         scheduler: how a latent moves from node to node; ``pipeline`` takes over the model's own
             scheduler where it is one of ours, None is `DDIM`. The nodes are the model's in any
@@ -104,6 +107,8 @@ class Sampler(nn.Module):
         tolerance: float = 1e-4,
         stop_on: Literal["total", "target"] = "total",
         keep: Literal["best", "last"] = "best",
+        longest_rest: int = 0,
+        look_until: float = 1.0,
         size: tuple[int, int] | None = None,
         scheduler: Solver | Literal["pipeline"] | None = None,
     ) -> None:
@@ -135,6 +140,7 @@ class Sampler(nn.Module):
             latents,
             self.solver,
             Search(max_iterations, tolerance, stop_on, keep),
+            Rests(longest_rest, look_until),
             backbone.time_grid(steps, size),
             Guidance(guidance_scale, emotion_scale, guided_x0),
             negative_prompt,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from muse.core.asks import Ask, Evaluate, Evaluation
+from muse.core.asks import Ask, Evaluate, Evaluation, Judgement
 from muse.core.results import Trace
 from muse.core.types import MuseError
 
@@ -61,7 +61,7 @@ class Search:
             tell(k, found)
             if accepted is None or self.keep == "last" or self.loss(found) < self.loss(accepted):
                 accepted = found
-            if last or self.loss(found) < self.tolerance:
+            if last or self.satisfied(found):
                 break
             if not found.steppable:
                 trace.notes.append(f"step {ask.step}, iteration {k}: the gradient is not finite")
@@ -70,6 +70,43 @@ class Search:
         trace.iterations.append(k)
         return accepted
 
-    def loss(self, found: Evaluation) -> float:
+    def satisfied(self, found: Evaluation | Judgement) -> bool:
+        """Whether nothing needs to be searched at an iterate."""
+        return found.finite and self.loss(found) < self.tolerance
+
+    def loss(self, found: Evaluation | Judgement) -> float:
         """The loss that is compared with the tolerance."""
         return found.total if self.stop_on == "total" else found.terms["target"]
+
+
+@dataclass(frozen=True)
+class Rests:
+    """When a steered step is not looked at: it is predicted as the steering has left things, and no
+    picture is decoded.
+
+    Attributes:
+        longest: after a step that needed no search the next one rests, after the next such step two
+            do, then four, up to this many; 0 looks at every step.
+        look_until: the share of the steps after which none is looked at, in (0, 1].
+    """
+
+    longest: int = 0
+    look_until: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.longest < 0:
+            raise MuseError(f"longest_rest = {self.longest} is not allowed. Use 0 or more.")
+        if not 0 < self.look_until <= 1:
+            raise MuseError(
+                f"look_until = {self.look_until:g} is out of range. Use a share of the steps above "
+                "0, at most 1."
+            )
+
+    def next(self, before: int, quiet: bool) -> int:
+        """How many steps rest after a look, given how many did after the one before it.
+
+        Args:
+            before: that number.
+            quiet: whether this look needed nothing.
+        """
+        return min(max(1, 2 * before), self.longest) if quiet else 0

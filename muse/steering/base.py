@@ -58,6 +58,7 @@ class Step:
         generator: the row's own random stream for steering, on the CPU; it goes on from step to
             step.
         search: when an inner loop ends: `muse.sampling.search.Search.run`.
+        satisfied: whether nothing needs to be searched at an iterate.
         advance: ``advance(prediction)`` is the latent that the row's solver makes of a guided
             prediction at this node, (1, ...); noise that the solver adds is drawn.
         onward: ``onward(x, i)`` is a row, for a `Fork`: where the plain model leads from a latent
@@ -83,6 +84,7 @@ class Step:
     trace: Trace
     generator: torch.Generator
     search: Callable[..., Row[Evaluation | None]]
+    satisfied: Callable[[Evaluation | Judgement], bool]
     advance: Callable[[Denoised], Tensor]
     onward: Callable[[Tensor, int], Row[tuple[Tensor, Observation]]]
     embed: Callable[[str], Cond]
@@ -164,6 +166,8 @@ class Steered:
         x: a latent that stands at node `node`, where the steering has moved by itself: no step is
             taken then, the row goes on from there; None for most.
         node: that node, 0 to the number of steps.
+        quiet: whether the look at this step found nothing to do: the next ones may rest
+            (`Steering.follow`).
 
     Raises:
         MuseError: neither a prediction nor a latent with its node.
@@ -173,6 +177,7 @@ class Steered:
     state: Tensors
     x: Tensor | None = None
     node: int | None = None
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         if self.denoised is None and (self.x is None or self.node is None):
@@ -236,3 +241,17 @@ class Steering(nn.Module, ABC):
         Returns:
             by the generator's return a `Steered`.
         """
+
+    def follow(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
+        """A step that rests: nothing is looked at, it goes on as the last look has left things. By
+        default it is the plain model's.
+
+        Args:
+            step: where the row stands.
+            state: what the last step returned.
+        """
+        plain = yield from step.predicted()
+        unconditional = step.unconditional
+        if unconditional is None and step.null is not None:
+            [unconditional] = yield [Predict(step.x, step.node, step.null)]
+        return Steered(step.guidance.mixed(plain, unconditional), state)

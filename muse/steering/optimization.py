@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from muse.backbones import Backbone
-from muse.core.asks import Ask
+from muse.core.asks import Ask, Predict
 from muse.core.types import Cond, Denoised, MuseError, Tensors
 from muse.steering.base import Steered, Steering, Step
 
@@ -99,4 +99,14 @@ class Optimization(Steering):
             plain = yield from step.predicted()
             return Steered(step.guidance.mixed(plain, step.unconditional), state)
         denoised = step.guidance.mixed(accepted.prediction, step.unconditional, ask.plain)
-        return Steered(self.finish(denoised, accepted.state), self.carry(accepted.state))
+        quiet = step.trace.iterations[-1] == 0 and step.satisfied(accepted)
+        state = self.carry(accepted.state)
+        return Steered(self.finish(denoised, accepted.state), state, quiet=quiet)
+
+    def follow(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
+        """The prediction under the state, as it is."""
+        plain = None if step.guidance.emotion is None else (yield from step.predicted())
+        ask = Predict(step.x, step.node, step.cond, variation=self, state=state)
+        [found] = yield [ask]
+        denoised = step.guidance.mixed(found, step.unconditional, plain)
+        return Steered(self.finish(denoised, state), self.carry(state))

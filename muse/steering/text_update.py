@@ -86,6 +86,13 @@ class TextUpdate(Steering):
         guided = step.guidance.mixed(prediction, step.unconditional, step.plain)
         return Steered(guided, {**now, "count": state["count"] + 1})
 
+    def follow(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
+        """The prediction under the text as it is."""
+        cond = replaced(step.cond, state["tokens"])
+        [prediction] = yield [Predict(step.x, step.node, cond)]
+        guided = step.guidance.mixed(prediction, step.unconditional, step.plain)
+        return Steered(guided, {**state, "count": state["count"] + 1})
+
 
 def replaced(cond: Cond, tokens: Tensor) -> Cond:
     """A condition with other text states."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from muse.backbones import Backbone
-from muse.core.asks import Ask, Evaluation
+from muse.core.asks import Ask, Evaluation, Predict
 from muse.core.types import Cond, Denoised, MuseError, Tensors, per_row
 from muse.steering.base import Steered, Step
 from muse.steering.by_latent import ByLatent, check_strengths
@@ -84,7 +84,18 @@ class TokensAndLatent(ByLatent):
         if here.alpha > 0:  # at pure noise x0 can't be told from eps
             noise = guided.eps + self.push(step, found)
             guided = Denoised.from_eps(step.x, noise, here.alpha, here.sigma)
-        return Steered(guided, after)
+        return Steered(guided, after, quiet=step.satisfied(found))
+
+    def follow(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
+        """The prediction under S, as it is, and nothing pushed."""
+        asks: list[Ask] = [
+            Predict(step.x, step.node, step.cond, variation=self.tokens, state=state)
+        ]
+        if step.null is not None:
+            asks.append(Predict(step.x, step.node, step.null))
+        found = yield asks
+        unconditional = found[1] if step.null is not None else None
+        return Steered(step.guidance.mixed(found[0], unconditional), state)
 
     def push(self, step: Step, found: Evaluation) -> Tensor:
         """What is added to the noise, (1, ...)."""

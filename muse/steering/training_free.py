@@ -101,14 +101,15 @@ class TrainingFreeGuidance(ByLatent):
         times = self.recurrences if early else 1
         for again in range(times):
             noise = self.smoothing(step, x)
-            guided, shift = yield from self.by_latent(step, x, again, noise)
-            moved = yield from self.by_x0(step, guided.x0, noise)
+            guided, shift, quiet = yield from self.by_latent(step, x, again, noise)
+            moved, calm = yield from self.by_x0(step, guided.x0, noise)
+            quiet = quiet and calm
             # The solver multiplies x0 by alpha' whatever it does with the noise.
             guided = Denoised(moved + shift, guided.eps)
             if again + 1 < times:
                 x = noised_back(step.advance(guided), step.grid, step.i, step.generator)
         step.trace.iterations.append(times)
-        return Steered(guided, state)
+        return Steered(guided, state, quiet=quiet)
 
     def smoothing(self, step: Step, x: Tensor) -> Tensor | None:
         """Noise (1, n, ...) for this recurrence, None without smoothing."""
@@ -120,16 +121,19 @@ class TrainingFreeGuidance(ByLatent):
 
     def by_latent(
         self, step: Step, x: Tensor, again: int, noise: Tensor | None
-    ) -> Generator[list[Ask], list[Any], tuple[Denoised, Tensor]]:
-        r"""The guided prediction at x, and :math:`\Delta_{var}` as a change of x0, (1, ...)."""
+    ) -> Generator[list[Ask], list[Any], tuple[Denoised, Tensor, bool]]:
+        r"""The guided prediction at x, :math:`\Delta_{var}` as a change of x0, (1, ...), and
+        whether the loss was low.
+        """
         if not self.rho:
             conds = [step.cond] if step.null is None else [step.cond, step.null]
             found = yield [Predict(x, step.node, cond) for cond in conds]
-            return step.guidance.mixed(*found, *[None] * (2 - len(found))), torch.zeros_like(x)
+            found += [None] * (2 - len(found))
+            return step.guidance.mixed(*found), torch.zeros_like(x), True
         [evaluated] = yield [self.ask(step, x, again, noise)]
         step.note(again, evaluated)
         guided = step.guidance.mixed(evaluated.prediction, evaluated.unconditional)
-        return guided, self.change(step, evaluated)
+        return guided, self.change(step, evaluated), step.satisfied(evaluated)
 
     def change(self, step: Step, found: Evaluation) -> Tensor:
         r"""What :math:`\Delta_{var}` adds to x0, so that the step adds it to the latent."""
@@ -153,8 +157,11 @@ class TrainingFreeGuidance(ByLatent):
 
     def by_x0(
         self, step: Step, x0: Tensor, noise: Tensor | None
-    ) -> Generator[list[Ask], list[Any], Tensor]:
-        r""":math:`x_0 + \Delta_{mean}`; it ends early where a gradient is not finite."""
+    ) -> Generator[list[Ask], list[Any], tuple[Tensor, bool]]:
+        r""":math:`x_0 + \Delta_{mean}`, and whether the loss was low where it began; it ends early
+        where a gradient is not finite.
+        """
+        quiet = True
         mu = self.mu * schedule(self.mu_schedule, step.grid, step.i)
         for k in range(self.iterations if mu else 0):
             [judged] = yield [Judge(x0, step.goal, step.job.prompt, noise)]
@@ -162,8 +169,9 @@ class TrainingFreeGuidance(ByLatent):
                 break
             if not self.rho:
                 step.note(k, judged)
+            quiet = quiet and (k > 0 or step.satisfied(judged))
             x0 = x0 - mu * judged.gradient
-        return x0
+        return x0, quiet
 
 
 def schedule(kind: Schedule, grid: TimeGrid, i: int) -> float:

@@ -64,7 +64,7 @@ class UniversalGuidance(ByLatent):
             if again + 1 < self.recurrences:
                 x = noised_back(step.advance(guided), step.grid, step.i, step.generator)
         step.trace.iterations.append(self.recurrences)
-        return Steered(guided, state)
+        return Steered(guided, state, quiet=step.satisfied(found))
 
     def searched(self, step: Step, plain: Denoised) -> Generator[list[Ask], list[Any], Any]:
         """What x0 is changed by, (1, ...); it ends early where the gradient is not finite."""
