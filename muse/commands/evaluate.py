@@ -28,7 +28,9 @@ MINI = Path(muse.metrics.__file__).parent / "mini.yaml"
 
 
 def evaluate(words: Sequence[str]) -> int:
-    """Measure a run's folder, print the table and write the reports; the exit code."""
+    """Measure a run's folder, print the table and write the reports; the exit code, 1 where some
+    pictures couldn't be read.
+    """
     quiet()
     parser = _parser()
     given = _parse(parser, words)
@@ -54,7 +56,7 @@ def evaluate(words: Sequence[str]) -> int:
         console.print(table)
     for line in [*remarks(evaluation), f"The report is {folder / 'evaluation.md'}"]:
         console.print(line, soft_wrap=True, markup=False)
-    return 0
+    return int(bool(evaluation.unreadable))
 
 
 def write(evaluation: Evaluation, folder: Path) -> None:
