@@ -70,12 +70,11 @@ def equal(found: list[float], wanted: list[float]) -> bool:
 def test_every_metric_says_what_it_is():
     own = {n: c for n, c in available(Metric).items() if c.__module__.startswith("muse.")}
     assert set(own) == {
-        "ClipScore",
-        "ContentAccuracy",
-        "EmotionAccuracy",
-        "ImageSimilarity",
-        "PSNR",
-    }
+        "ClipScore", "ContentAccuracy", "ECC", "EMC", "EmotionAccuracy", "EmotionContentAccuracy",
+        "EmotionScore", "FID", "FeatureSimilarity", "HPSv2", "ImageReward", "ImageSimilarity",
+        "IntraClassVariance", "KID", "LPIPS", "Naturalness", "PSNR", "SSIM", "SemanticClarity",
+        "SemanticDiversity", "ZeroShotContent",
+    }  # fmt: skip
     assert all(summary(cls) for cls in own.values())
 
 
@@ -172,7 +171,7 @@ def test_image_similarity_compares_with_the_source():
     image, other = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
         found = metric.measure([made(image, source=image), made(image), made(image, source=other)])
-        features = metric.clip.image(torch.stack([image, other]))
+        features = metric.features(torch.stack([image, other]))
         cosine = torch.nn.functional.cosine_similarity(features[:1], features[1:]).item()
         assert equal(metric.measure([made(image)]), [NAN])
     assert equal(found, [1.0, NAN, cosine])
