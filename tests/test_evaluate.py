@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +22,10 @@ from muse.core.emotions import EMOTIONS, WHEEL
 from muse.core.types import MuseError
 from muse.metrics import PSNR, FinishedRun, Made, Metric
 from muse.metrics import evaluate as measure
+from muse.mini import render
 from muse.report.evaluation import as_csv, markdown
 from muse.runs.records import write_record
+from tests.test_extractors import refuse
 from tests.test_report import record
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +46,7 @@ class ByColour(Guide):
 """
 METRICS = """
 from muse.metrics import Metric
+from my_judges import ByColour
 
 class Few(Metric):
     '''One value too few.'''
@@ -50,6 +54,9 @@ class Few(Metric):
 
     def measure(self, pictures):
         return [0.5] * (len(pictures) - 1)
+
+class Five(ByColour):
+    labels = ("joy", "awe", "fear", "anger", "disgust")
 
 def last_word(prompt: str) -> str:
     return prompt.split()[-1] if "dog" not in prompt else ""
@@ -445,12 +452,84 @@ def test_mistakes_are_told_in_one_line(
     assert not (run / "evaluation").exists()
 
 
-def test_an_unknown_judge_is_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    metric = judge("x")
-    metric["init_args"]["judge"]["class_path"] = "SimEmoo"
-    Path("bad.yaml").write_text(yaml.safe_dump({"metrics": [metric]}))
+CONTRAST = {"class_path": "ContrastFeatures"}
+CLOSED = {"class_path": "PenultimateFeatures", "init_args": {"model": {"class_path": "Convnett"}}}
+SCENES = {"class_path": "RenderedScenes", "init_args": {"count": 60}}
+
+
+@pytest.mark.parametrize(
+    ("metric", "options", "told"),
+    [
+        ("ECC", {"judge": {"class_path": "SimEmoo"}}, "Guide 'SimEmoo'. Did you mean 'SimEmo'?"),
+        ("ECC", {"judge": {"class_path": "my_parts.Five"}}, "labels are not the eight emotions"),
+        ("KID", {"features": {"class_path": "ClipFeature"}, "reference": SCENES},
+         "Unknown Extractor 'ClipFeature'. Did you mean 'ClipFeatures'?"),
+        ("KID", {"features": CONTRAST, "reference": {"class_path": "Scenes"}},
+         "Unknown Reference 'Scenes'. Did you mean 'RenderedScenes'?"),
+        ("KID", {"features": CLOSED, "reference": SCENES}, "There is no module 'Convnett'."),
+        ("FID", {"features": CONTRAST}, "A metric lacks 'reference'"),
+        ("FID", {"features": CONTRAST, "reference": SCENES},
+         "'FID' takes 50 different pictures or more, and there are 16. Make more of them"),
+        ("FID", {"features": CONTRAST, "reference": {"class_path": "PictureFolder",
+         "init_args": {"folder": "nowhere"}}}, "No pictures in 'nowhere'"),
+        ("LPIPS", {}, "weights of torchvision's alexnet can't be fetched (no network). Run this"),
+        ("HPSv2", {"checkpoint": "none.pt"}, "HPSv2 needs open_clip: pip install"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_list_are_told_in_one_line(
+    run: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    metric: str,
+    options: dict[str, Any],
+    told: str,
+) -> None:
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    given = {"class_path": metric, "init_args": options}
+    Path("bad.yaml").write_text(yaml.safe_dump({"metrics": [given]}))
     assert evaluate("--config", "bad.yaml") == 2
-    assert "Unknown Guide 'SimEmoo'. Did you mean 'SimEmo'?" in one_line(capsys)
+    assert told in one_line(capsys)
+    assert not (run / "evaluation").exists()
+
+
+def test_the_packaged_list_of_sets(run: Path) -> None:
+    """KID, FID, naturalness and the rest, by muse-mini's own weights, on scenes of its world."""
+    for path in [*(run / "records").iterdir(), *(run / "images").iterdir()]:
+        path.unlink()
+    for i in range(24):
+        scene = render(i, mood=("awe", "fear")[i % 2])
+        name = f"scene-{i}"
+        Image.fromarray(scene.image).save(run / "images" / f"{name}.png")
+        told = {"prompt": scene.caption, "plain": "plain-dog"}
+        write_record(run, record(name, scene.mood, **told))
+    text = (command.MINI.parent / "mini-sets.yaml").read_text()
+    text = text.replace("count: 2000", "count: 24")
+    text = text.replace(
+        "init_args: {features: *content,", "init_args: {fewest: 20, features: *content,"
+    )
+    Path("sets.yaml").write_text(text)
+    assert evaluate("--config", "sets.yaml") == 0
+    found = {metric["name"]: metric for metric in report(run)["metrics"]}
+    names = ["content", "latents", "errors", "contrast"]
+    natural = [f"natural: {name}" for name in names]
+    assert list(found) == ["KID", "FID", *natural, "Var", "Sem-D", "Sem-C", "ECC", "EMC"]
+    steered = {name: metric["overall"]["steered"] for name, metric in found.items()}
+    for name, told in steered.items():
+        assert told["low"] <= told["mean"] <= told["high"], name
+    assert all(0.4 < steered[name]["mean"] < 0.6 for name in natural)
+    assert steered["ECC"]["mean"] > 0.6
+    # the plain arm is one dark picture for all of them
+    for name in ("KID", "FID"):
+        assert found[name]["overall"]["plain"] == {
+            "mean": None, "low": None, "high": None, "count": 0,
+        }  # fmt: skip
+        assert "1 different pictures of 'plain' are too few" in found[name]["remarks"][0]
+    assert found["natural: content"]["overall"]["plain"]["mean"] < 0.4
+    assert (
+        "24 pictures of 'steered' against 24 rendered scenes (main, 64 px)"
+        in found["KID"]["remarks"][1]
+    )
 
 
 def test_folders_that_cannot_be_measured(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

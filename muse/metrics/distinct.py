@@ -13,6 +13,9 @@ from torch import Tensor
 from muse.core.emotions import EMOTIONS, strongest
 from muse.metrics.base import Made
 
+BITS = 2**48
+"""Fingerprints are smaller; times 8, they are still exact as float64."""
+
 
 def fingerprints(pictures: Sequence[Made]) -> Tensor:
     """A number for each picture that those of the same pixels share, (N, 1), float64."""
@@ -22,13 +25,23 @@ def fingerprints(pictures: Sequence[Made]) -> Tensor:
 
 def _fingerprint(image: Tensor) -> int:
     data = image.cpu().contiguous().numpy().tobytes()
-    return int.from_bytes(blake2b(data, digest_size=6).digest())  # 48 bits: exact as float64
+    return int.from_bytes(blake2b(data, digest_size=6).digest())
 
 
-def emotion_numbers(pictures: Sequence[Made]) -> Tensor:
-    """The strongest emotion of each picture's target, as its number in `EMOTIONS`, (N, 1)."""
+def of_emotions(pictures: Sequence[Made], features: Tensor) -> Tensor:
+    """Features beside what they are of, for `spread_within_emotions`.
+
+    Args:
+        pictures: N.
+        features: (N, D), float64.
+
+    Returns:
+        (N, 2 + D): a number that the same pixels with the same strongest emotion share, that
+        emotion's number in `EMOTIONS`, and the features.
+    """
     numbers = [[EMOTIONS.index(strongest(p.target))] for p in pictures]
-    return torch.tensor(numbers, dtype=torch.float64)
+    emotion = torch.tensor(numbers, dtype=torch.float64)
+    return torch.cat([fingerprints(pictures) + BITS * emotion, emotion, features], dim=1)
 
 
 def distinct(described: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,34 +59,28 @@ def distinct(described: Tensor) -> tuple[Tensor, Tensor]:
     return described[first, 1:], counts.to(described)
 
 
-def spread(rows: Tensor, weights: Tensor) -> float:
-    r"""The mean of :math:`\frac12 |x_i - x_j|^2` over pairs of different pictures: what the sample
-    variance is, summed over dimensions, where each occurs once.
+def spread_within_emotions(described: Tensor) -> float:
+    r"""The mean of :math:`\frac12 |x_i - x_j|^2` over pairs of different pictures of an emotion
+    (the sample variance, summed over dimensions, where each occurs once), as a mean over emotions.
+
+    Over weights, :math:`\sum_{ij} w_i w_j \frac12 |x_i - x_j|^2 = W \sum_i w_i |x_i|^2 - |\sum_i
+    w_i x_i|^2`, and :math:`W^2 - \sum_i w_i^2` is the weight of pairs of different ones.
 
     Args:
-        rows: (n, D), of different pictures.
-        weights: (n,), how often each occurs.
+        described: (N, 2 + D), as `of_emotions` makes it.
 
     Returns:
-        nan for a single picture.
+        nan where no emotion has two different pictures.
     """
-    total, squares = weights.sum(), (weights**2).sum()
-    if len(rows) < 2:
-        return float("nan")
-    moment = total * (weights @ (rows**2).sum(-1)) - ((weights @ rows) ** 2).sum()
-    return float(moment / (total**2 - squares))
+    rows, weights = distinct(described)
+    emotion, features = rows[:, 0].long(), rows[:, 1:]
 
+    def total(values: Tensor) -> Tensor:
+        sums = torch.zeros(len(EMOTIONS), *values.shape[1:]).to(values)
+        return sums.index_add(0, emotion, values)
 
-def mean_over_emotions(described: Tensor) -> float:
-    """The mean over emotions of the `spread` of their pictures; those with a single one have none.
-
-    Args:
-        described: (N, 2 + D): fingerprint, emotion's number, features.
-    """
-    groups = [described[described[:, 1] == number] for number in range(len(EMOTIONS))]
-    found = []
-    for group in groups:
-        rows, weights = distinct(group)
-        if len(rows) > 1:
-            found.append(spread(rows[:, 1:], weights))
-    return sum(found) / len(found) if found else float("nan")
+    weight = total(weights)
+    moment = weight * total(weights * (features**2).sum(-1))
+    moment = moment - (total(weights[:, None] * features) ** 2).sum(-1)
+    several = total(torch.ones_like(weights)) > 1
+    return float((moment / (weight**2 - total(weights**2)))[several].mean())

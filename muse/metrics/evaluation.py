@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -103,16 +105,13 @@ class Evaluation:
     arms: Mapping[str, Arm]
     base: str
     unreadable: list[str] = field(default_factory=list)
-    found: dict[tuple[str, tuple[int, ...]], dict[str, Estimate]] = field(
-        default_factory=dict, init=False, repr=False
-    )
 
     @property
     def shown(self) -> str:
         """The arm that sheets show: the steered one, or the last."""
         return "steered" if "steered" in self.arms else list(self.arms)[-1]
 
-    @property
+    @cached_property
     def targets(self) -> list[str]:
         """Each record's target in words; a mixture is a kind of its own."""
         return [target_text(record["target"]) for record in self.run.records]
@@ -135,17 +134,27 @@ class Evaluation:
         some records; made once. An arm with too few different pictures among them has no number.
         """
         key = measured.metric.name, tuple(rows)
-        if key not in self.found:
+        if key not in self._found:
             prompts = [self.run.records[i]["prompt"] for i in rows]
             enough = {
                 arm for arm in self.arms if self.different(arm, rows) >= measured.metric.fewest
             }
-            self.found[key] = measured.summary(rows, prompts, self.base, enough)
-        return self.found[key]
+            self._found[key] = measured.summary(rows, prompts, self.base, enough)
+        return self._found[key]
 
     def different(self, arm: str, rows: Sequence[int]) -> int:
         """How many different pictures an arm has for some records: one may stand for several."""
-        return len({self.arms[arm](self.run.records[i]) for i in rows} - {None})
+        return len({self._paths[arm][i] for i in rows} - {None})
+
+    @cached_property
+    def _paths(self) -> dict[str, list[Path | None]]:
+        return {
+            name: [arm(record) for record in self.run.records] for name, arm in self.arms.items()
+        }
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, tuple[int, ...]], dict[str, Estimate]]:
+        return {}
 
     def remarks(self, measured: Measured) -> list[str]:
         """What a reader must know of a metric's numbers, a line each."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from muse.metrics.base import Made, Metric, read_each
-from muse.metrics.distinct import emotion_numbers, fingerprints, mean_over_emotions
+from muse.metrics.distinct import of_emotions, spread_within_emotions
 from muse.metrics.features import Extractor
 
 
@@ -34,10 +33,8 @@ class IntraClassVariance(Metric):
         self.features, self.name = features, name
 
     def describe(self, pictures: Sequence[Made]) -> Tensor:
-        """Fingerprint, emotion's number and features, (N, 2 + D)."""
-        return torch.cat(
-            [fingerprints(pictures), emotion_numbers(pictures), self.read(pictures)], 1
-        )
+        """What `of_emotions` makes of the features, (N, 2 + D)."""
+        return of_emotions(pictures, self.read(pictures))
 
     def read(self, pictures: Sequence[Made]) -> Tensor:
         """The features that are compared, (N, D), float64."""
@@ -46,7 +43,7 @@ class IntraClassVariance(Metric):
 
     def sum_up(self, described: Tensor) -> float:
         """The mean over emotions; nan where none has two different pictures."""
-        return mean_over_emotions(described) / (described.shape[1] - 2)
+        return spread_within_emotions(described) / (described.shape[1] - 2)
 
 
 class SemanticDiversity(IntraClassVariance):
@@ -70,4 +67,4 @@ class SemanticDiversity(IntraClassVariance):
 
     def sum_up(self, described: Tensor) -> float:
         """The mean over emotions; nan where none has two different pictures."""
-        return mean_over_emotions(described)
+        return spread_within_emotions(described)
