@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from muse.cli import main
 from muse.commands import evaluate as command
 from muse.core.emotions import EMOTIONS, WHEEL
 from muse.core.types import MuseError
-from muse.metrics import FinishedRun, Made, Metric
+from muse.metrics import PSNR, FinishedRun, Made, Metric
 from muse.metrics import evaluate as measure
+from muse.mini import render
 from muse.report.evaluation import as_csv, markdown
 from muse.runs.records import write_record
+from tests.test_extractors import refuse
 from tests.test_report import record
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +46,7 @@ class ByColour(Guide):
 """
 METRICS = """
 from muse.metrics import Metric
+from my_judges import ByColour
 
 class Few(Metric):
     '''One value too few.'''
@@ -50,6 +54,9 @@ class Few(Metric):
 
     def measure(self, pictures):
         return [0.5] * (len(pictures) - 1)
+
+class Five(ByColour):
+    labels = ("joy", "awe", "fear", "anger", "disgust")
 
 def last_word(prompt: str) -> str:
     return prompt.split()[-1] if "dog" not in prompt else ""
@@ -141,7 +148,8 @@ def test_the_judge_that_guided_is_starred(run: Path, capsys: pytest.CaptureFixtu
     assert evaluate("--config", "metrics.yaml") == 0
     assert [metric["guided"] for metric in report(run)["metrics"]] == [True, False]
     text = (run / "evaluation" / "evaluation.md").read_text()
-    assert "| guide * | 12.5% [12.5, 12.5] | 93.8% [87.5, 100.0] | - |" in text
+    line = "| guide * | 12.5% [12.5, 12.5] | 93.8% [87.5, 100.0] | +81.2% [+75.0, +87.5] | - |"
+    assert line in text
     assert "| other | 12.5% [12.5, 12.5] |" in text
     assert "1 jobs failed" in text
     assert "* also guided this run" in capsys.readouterr().out
@@ -358,12 +366,15 @@ def test_any_number_of_arms_and_numbers_of_whole_sets(run: Path, tmp_path: Path)
     [measured] = evaluation.measured
     every = evaluation.parts()["overall"]["all"]
     told = evaluation.summary(measured, every)
-    assert set(told) == {"plain", "steered", "theirs", "steered / plain", "theirs / plain"}
+    others = {"steered - plain", "theirs - plain", "steered / plain", "theirs / plain"}
+    assert set(told) == {"plain", "steered", "theirs"} | others
+    assert told["theirs - plain"].mean == -told["plain"].mean
     assert told["theirs"].mean == 0
     assert told["steered"].mean > 0
     assert told["steered"].low < told["steered"].mean <= told["steered"].high
     text = markdown(evaluation, {})
-    assert "| metric | plain | steered | theirs | steered / plain | theirs / plain |" in text
+    heads = "plain | steered | theirs | steered - plain | theirs - plain | steered / plain | theirs"
+    assert f"| metric | {heads} / plain |" in text
     assert "Numbers of whole sets have 200 samples." in text
     assert "redness" not in as_csv(evaluation), "no picture has one of its own"
     (tmp_path / "theirs" / "dog-awe.png").unlink()
@@ -404,7 +415,8 @@ def test_the_packaged_list_parses() -> None:
     """Every class, option and checkpoint of it is known (their weights may still be trained)."""
     given = command._parser().parse_args(["run", "--config", str(command.MINI)])
     names = [metric.init_args.get("name") for metric in given.metrics]
-    assert names[:7] == ["Emo-A", "Emo-B", "Emo-C", "timm", "judge", None, None]
+    assert names[1:6] == ["Emo-A", "Emo-B", "Emo-C", "timm", "judge"]
+    assert given.metrics[0].class_path == "muse.metrics.EmotionContentAccuracy"
     text = command.MINI.read_text()
     assert set(re.findall(r"muse-mini/([\w/]+)\.safetensors", text)) == {
         "guides/simemo", "guides/emogen", "guides/simemo_fi", "guides/timm", "judge", "content",
@@ -440,12 +452,84 @@ def test_mistakes_are_told_in_one_line(
     assert not (run / "evaluation").exists()
 
 
-def test_an_unknown_judge_is_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    metric = judge("x")
-    metric["init_args"]["judge"]["class_path"] = "SimEmoo"
-    Path("bad.yaml").write_text(yaml.safe_dump({"metrics": [metric]}))
+CONTRAST = {"class_path": "ContrastFeatures"}
+CLOSED = {"class_path": "PenultimateFeatures", "init_args": {"model": {"class_path": "Convnett"}}}
+SCENES = {"class_path": "RenderedScenes", "init_args": {"count": 60}}
+
+
+@pytest.mark.parametrize(
+    ("metric", "options", "told"),
+    [
+        ("ECC", {"judge": {"class_path": "SimEmoo"}}, "Guide 'SimEmoo'. Did you mean 'SimEmo'?"),
+        ("ECC", {"judge": {"class_path": "my_parts.Five"}}, "labels are not the eight emotions"),
+        ("KID", {"features": {"class_path": "ClipFeature"}, "reference": SCENES},
+         "Unknown Extractor 'ClipFeature'. Did you mean 'ClipFeatures'?"),
+        ("KID", {"features": CONTRAST, "reference": {"class_path": "Scenes"}},
+         "Unknown Reference 'Scenes'. Did you mean 'RenderedScenes'?"),
+        ("KID", {"features": CLOSED, "reference": SCENES}, "There is no module 'Convnett'."),
+        ("FID", {"features": CONTRAST}, "A metric lacks 'reference'"),
+        ("FID", {"features": CONTRAST, "reference": SCENES},
+         "'FID' takes 50 different pictures or more, and there are 16. Make more of them"),
+        ("FID", {"features": CONTRAST, "reference": {"class_path": "PictureFolder",
+         "init_args": {"folder": "nowhere"}}}, "No pictures in 'nowhere'"),
+        ("LPIPS", {}, "weights of torchvision's alexnet can't be fetched (no network). Run this"),
+        ("HPSv2", {"checkpoint": "none.pt"}, "HPSv2 needs open_clip: pip install"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_list_are_told_in_one_line(
+    run: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    metric: str,
+    options: dict[str, Any],
+    told: str,
+) -> None:
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    given = {"class_path": metric, "init_args": options}
+    Path("bad.yaml").write_text(yaml.safe_dump({"metrics": [given]}))
     assert evaluate("--config", "bad.yaml") == 2
-    assert "Unknown Guide 'SimEmoo'. Did you mean 'SimEmo'?" in one_line(capsys)
+    assert told in one_line(capsys)
+    assert not (run / "evaluation").exists()
+
+
+def test_the_packaged_list_of_sets(run: Path) -> None:
+    """KID, FID, naturalness and the rest, by muse-mini's own weights, on scenes of its world."""
+    for path in [*(run / "records").iterdir(), *(run / "images").iterdir()]:
+        path.unlink()
+    for i in range(24):
+        scene = render(i, mood=("awe", "fear")[i % 2])
+        name = f"scene-{i}"
+        Image.fromarray(scene.image).save(run / "images" / f"{name}.png")
+        told = {"prompt": scene.caption, "plain": "plain-dog"}
+        write_record(run, record(name, scene.mood, **told))
+    text = (command.MINI.parent / "mini-sets.yaml").read_text()
+    text = text.replace("count: 2000", "count: 24")
+    text = text.replace(
+        "init_args: {features: *content,", "init_args: {fewest: 20, features: *content,"
+    )
+    Path("sets.yaml").write_text(text)
+    assert evaluate("--config", "sets.yaml") == 0
+    found = {metric["name"]: metric for metric in report(run)["metrics"]}
+    names = ["content", "latents", "errors", "contrast"]
+    natural = [f"natural: {name}" for name in names]
+    assert list(found) == ["KID", "FID", *natural, "Var", "Sem-D", "Sem-C", "ECC", "EMC"]
+    steered = {name: metric["overall"]["steered"] for name, metric in found.items()}
+    for name, told in steered.items():
+        assert told["low"] <= told["mean"] <= told["high"], name
+    assert all(0.4 < steered[name]["mean"] < 0.6 for name in natural)
+    assert steered["ECC"]["mean"] > 0.6
+    # the plain arm is one dark picture for all of them
+    for name in ("KID", "FID"):
+        assert found[name]["overall"]["plain"] == {
+            "mean": None, "low": None, "high": None, "count": 0,
+        }  # fmt: skip
+        assert "1 different pictures of 'plain' are too few" in found[name]["remarks"][0]
+    assert found["natural: content"]["overall"]["plain"]["mean"] < 0.4
+    assert (
+        "24 pictures of 'steered' against 24 rendered scenes (main, 64 px)"
+        in found["KID"]["remarks"][1]
+    )
 
 
 def test_folders_that_cannot_be_measured(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -457,9 +541,13 @@ def test_folders_that_cannot_be_measured(run: Path, capsys: pytest.CaptureFixtur
     assert "dog-awe.png" in line
     assert "plain-cat.png" in line
     paint(run / "plain" / "plain-cat.png", "anger")
-    (run / "images" / "dog-awe.png").write_bytes(b"no picture")
+    paint(run / "images" / "dog-awe.png", "awe")
+    for file in [*(run / "images").iterdir(), *(run / "plain").iterdir()]:
+        file.write_bytes(b"no picture")
     assert evaluate("--config", "metrics.yaml") == 2
-    assert "dog-awe.png' can't be read" in one_line(capsys)
+    line = one_line(capsys)
+    assert "None of the pictures can be read" in line
+    assert ".png' can't be read as a picture" in line
     path = run / "records" / "dog-awe.json"
     good = path.read_text()
     path.write_text(json.dumps({**json.loads(good), "schema": 2}))
@@ -472,6 +560,98 @@ def test_folders_that_cannot_be_measured(run: Path, capsys: pytest.CaptureFixtur
         other.unlink()
     assert evaluate("--config", "metrics.yaml") == 2
     assert "(found 1 records, none of a finished picture)" in one_line(capsys)
+
+
+def test_one_unreadable_picture_is_named_and_the_rest_is_scored(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "images" / "dog-awe.png").write_bytes(b"no picture")
+    assert evaluate("--config", "metrics.yaml") == 1
+    told = capsys.readouterr().out
+    assert "1 pictures can't be read and are left out:\n" in told
+    assert told.count("dog-awe.png' can't be read as a picture") == 1
+    [line] = report(run)["unreadable"]
+    assert "dog-awe.png'" in line
+    metric = report(run)["metrics"][0]
+    assert metric["overall"]["steered"]["mean"] == pytest.approx(14 / 15)
+    assert metric["overall"]["steered"]["count"] == 15
+    assert metric["overall"]["plain"]["count"] == 16
+    assert metric["confusion"]["awe"]["awe"] == 1
+    rows = csv.DictReader((run / "evaluation" / "evaluation.csv").read_text().splitlines())
+    [row] = [row for row in rows if (row["id"], row["arm"]) == ("dog-awe", "steered")]
+    assert (row["guide"], row["guide: read"], row["guide: p_target"]) == ("", "", "")
+    # one that stands for eight jobs is named once
+    (run / "plain" / "plain-cat.png").write_bytes(b"")
+    assert evaluate("--config", "metrics.yaml") == 1
+    assert len(report(run)["unreadable"]) == 2
+    assert report(run)["metrics"][0]["overall"]["plain"]["count"] == 8
+
+
+def test_an_edit_whose_source_cannot_be_read_is_left_out(run: Path) -> None:
+    for path in (run / "records").iterdir():
+        path.unlink()
+    paint(Path("source.png"), "awe")
+    Path("broken.png").write_bytes(b"no picture")
+    for name, source in (("dog-awe", "source.png"), ("dog-fear", "broken.png")):
+        write_record(run, record(name, image=source, plain="plain-dog"))
+    evaluation = measure(FinishedRun.open(run), [PSNR()])
+    [measured] = evaluation.measured
+    found = evaluation.summary(measured, [0, 1])
+    assert (found["steered"].mean, found["steered"].count) == (100, 1)
+    assert [line.count("broken.png") for line in evaluation.unreadable] == [1]
+
+
+class Many(Redness):
+    """Takes more than there are."""
+
+    name = "many"
+    fewest = 17
+
+
+class Some(Redness):
+    """Takes three, and has something to say."""
+
+    name = "some"
+    fewest = 3
+
+    def remarks(self, described: Mapping[str, torch.Tensor]) -> list[str]:
+        return [f"{len(rows)} rows of {arm}." for arm, rows in described.items()]
+
+
+def test_too_few_pictures(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Refused where no arm has enough, left empty and told where one or a group hasn't; what
+    counts is different pictures.
+    """
+    found = FinishedRun.open(run)
+    with pytest.raises(MuseError, match="'many' takes 17 different pictures or more, and there"):
+        measure(found, [Many()])
+    evaluation = measure(found, [Some()])
+    [measured] = evaluation.measured
+    every = evaluation.parts()["overall"]["all"]
+    assert evaluation.remarks(measured) == [
+        "some: 2 different pictures of 'plain' are too few; it takes 3.",
+        "some: 16 rows of steered.",
+    ]
+    assert "some: 16 rows of steered." in markdown(evaluation, {})
+    told = evaluation.summary(measured, every)
+    assert (told["plain"].count, told["steered"].count) == (0, 16)
+    assert told["steered"].mean > 0
+    assert told["difference"].count == 0
+    assert evaluation.summary(measured, every[:2])["steered"].count == 0
+
+
+class Plain(Metric):
+    """Keeps the pictures that it is given, and their plain twins."""
+
+    def measure(self, pictures: Sequence[Made]) -> list[float]:
+        return [float(p.plain is not None and p.plain is p.image) for p in pictures]
+
+
+def test_pictures_come_with_their_plain_twin(run: Path) -> None:
+    evaluation = measure(FinishedRun.open(run), [Plain()])
+    values = evaluation.measured[0].values
+    assert values["plain"].tolist() == [1.0] * 16
+    assert values["steered"].tolist() == [0.0] * 16
 
 
 def test_a_metric_of_ones_own_as_the_docs_show_it(run: Path) -> None:

@@ -70,12 +70,11 @@ def equal(found: list[float], wanted: list[float]) -> bool:
 def test_every_metric_says_what_it_is():
     own = {n: c for n, c in available(Metric).items() if c.__module__.startswith("muse.")}
     assert set(own) == {
-        "ClipScore",
-        "ContentAccuracy",
-        "EmotionAccuracy",
-        "ImageSimilarity",
-        "PSNR",
-    }
+        "ClipScore", "ContentAccuracy", "ECC", "EMC", "EmotionAccuracy", "EmotionContentAccuracy",
+        "EmotionScore", "FID", "FeatureSimilarity", "HPSv2", "ImageReward", "ImageSimilarity",
+        "IntraClassVariance", "KID", "LPIPS", "Naturalness", "PSNR", "SSIM", "SemanticClarity",
+        "SemanticDiversity", "ZeroShotContent",
+    }  # fmt: skip
     assert all(summary(cls) for cls in own.values())
 
 
@@ -172,7 +171,7 @@ def test_image_similarity_compares_with_the_source():
     image, other = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
         found = metric.measure([made(image, source=image), made(image), made(image, source=other)])
-        features = metric.clip.image(torch.stack([image, other]))
+        features = metric.features(torch.stack([image, other]))
         cosine = torch.nn.functional.cosine_similarity(features[:1], features[1:]).item()
         assert equal(metric.measure([made(image)]), [NAN])
     assert equal(found, [1.0, NAN, cosine])
@@ -275,7 +274,8 @@ def test_means_and_their_ratio_by_hand():
     assert (found["plain"].mean, found["plain"].count) == (pytest.approx(2 / 3), 3)
     assert (found["steered"].mean, found["steered"].count) == (pytest.approx(2 / 3), 3)
     assert (found["ratio"].mean, found["ratio"].count) == (0.5, 2)
-    assert set(estimates(columns([1], [1]), ["a"], False)) == {"plain", "steered"}
+    assert (found["difference"].mean, found["difference"].count) == (-0.5, 2)
+    assert set(estimates(columns([1], [1]), ["a"], False)) == {"plain", "steered", "difference"}
     assert set(estimates({"steered": np.ones(2)}, ["a", "b"], True)) == {"steered"}
 
 
@@ -310,6 +310,22 @@ def test_the_ratio_is_paired():
     found = estimates(columns(plain, 0.9 * plain), [str(i) for i in range(30)], True)
     assert found["plain"].high - found["plain"].low > 5
     assert (found["ratio"].low, found["ratio"].high) == pytest.approx((0.9, 0.9))
+
+
+def test_the_difference_is_paired():
+    """Each steered picture has 2 more than its plain one: the means spread, the difference doesn't,
+    of numbers of pictures and of whole sets alike.
+    """
+    plain = np.random.default_rng(0).uniform(10, 90, 30)
+    values, prompts = columns(plain, plain + 2), [str(i) for i in range(30)]
+    rows = {arm: column[:, None] for arm, column in values.items()}
+    for found in (
+        estimates(values, prompts, False),
+        estimates(rows, prompts, False, lambda described: float(described.median())),
+    ):
+        assert found["steered"].high - found["steered"].low > 5
+        difference = found["difference"]
+        assert (difference.low, difference.mean, difference.high) == pytest.approx((2, 2, 2))
 
 
 def test_what_gives_no_interval():
@@ -354,8 +370,9 @@ def test_numbers_of_whole_sets_have_intervals_too():
 def test_ratios_of_many_arms_are_to_one_of_them():
     values = {"a": np.ones(4), "b": 2 * np.ones(4), "c": 3 * np.ones(4)}
     found = estimates(values, list("wxyz"), True, base="b")
-    assert set(found) == {"a", "b", "c", "a / b", "c / b"}
+    assert set(found) == {"a", "b", "c", "a / b", "c / b", "a - b", "c - b"}
     assert found["c / b"].mean == 1.5
+    assert found["c - b"].mean == 1
     assert set(estimates(values, list("wxyz"), True, base="none")) == {"a", "b", "c"}
 
 

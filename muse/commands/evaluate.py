@@ -18,7 +18,7 @@ from muse.core.files import make_folder, replacing, write_text
 from muse.core.registry import unknown
 from muse.core.types import MuseError
 from muse.guides import Guide
-from muse.metrics import Evaluation, FinishedRun, Metric
+from muse.metrics import Evaluation, Extractor, FinishedRun, Metric, Reference
 from muse.report.best_and_worst import best_and_worst
 from muse.report.confusion import confusion
 from muse.report.evaluation import as_csv, as_json, markdown, remarks, tables
@@ -26,9 +26,19 @@ from muse.report.evaluation import as_csv, as_json, markdown, remarks, tables
 MINI = Path(muse.metrics.__file__).parent / "mini.yaml"
 """The metrics for runs of muse-mini."""
 
+KINDS: dict[str, type] = {
+    "judge": Guide,
+    "features": Extractor,
+    "classifiers": Extractor,
+    "reference": Reference,
+}
+"""What the options of metrics take; all others are metrics."""
+
 
 def evaluate(words: Sequence[str]) -> int:
-    """Measure a run's folder, print the table and write the reports; the exit code."""
+    """Measure a run's folder, print the table and write the reports; the exit code, 1 where some
+    pictures couldn't be read.
+    """
     quiet()
     parser = _parser()
     given = _parse(parser, words)
@@ -54,7 +64,7 @@ def evaluate(words: Sequence[str]) -> int:
         console.print(table)
     for line in [*remarks(evaluation), f"The report is {folder / 'evaluation.md'}"]:
         console.print(line, soft_wrap=True, markup=False)
-    return 0
+    return int(bool(evaluation.unreadable))
 
 
 def write(evaluation: Evaluation, folder: Path) -> None:
@@ -118,13 +128,24 @@ def _parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
         name = re.search(r"dot import path string: ([\w.]+)", told)
         missing = re.search(r"arguments are required: (\S+)", told)
         if name:
-            raise MuseError(unknown(Guide if 'key "judge"' in told else Metric, name[1])) from None
+            raise MuseError(_unknown(told, name[1])) from None
         if missing:
             raise MuseError(
                 f"A metric lacks {missing[1]!r}. Give it under init_args in a --config FILE, as in "
                 f"{MINI}."
             ) from None
         raise
+
+
+def _unknown(told: str, name: str) -> str:
+    """The line about a class that isn't there, by the option that it was given for."""
+    options = re.findall(r'key "(\w+)"', told)
+    if options[-1:] == ["model"]:
+        return (
+            f"There is no module {name!r}. Give the import path of a torch module that takes "
+            "pictures, such as muse.guides.ConvNet."
+        )
+    return unknown(next((KINDS[key] for key in reversed(options) if key in KINDS), Metric), name)
 
 
 def _guides(run: FinishedRun, metrics: Sequence[Namespace]) -> list[int]:

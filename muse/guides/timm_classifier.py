@@ -70,7 +70,9 @@ class TimmClassifier(Guide):
         crop = {} if elsewhere else WHOLE | json.loads(saved.get("crop", "{}"))
         overlay = {**crop, **(options.get("pretrained_cfg_overlay") or {})}
         own_options = {**options, "pretrained_cfg_overlay": overlay}
-        self.model = _create(name, pretrained and checkpoint is None, len(classes), own_options)
+        self.model = create_model(
+            name, pretrained and checkpoint is None, len(classes), own_options
+        )
         config = resolve_model_data_config(self.model, options)
         self.size: int = config["input_size"][-1]
         self.transform = create_transform(**config)
@@ -89,13 +91,28 @@ class TimmClassifier(Guide):
         return self.emotions(self.model(self.transform(image)))
 
 
-def _create(name: str, pretrained: bool, classes: int, options: dict[str, Any]) -> nn.Module:
+def create_model(
+    name: str, pretrained: bool, classes: int | None, options: dict[str, Any]
+) -> nn.Module:
+    """A timm model by its name.
+
+    Args:
+        name: from ``timm.list_models()``, with or without a tag of weights.
+        pretrained: with timm's weights (needs the network once).
+        classes: how many its last layer tells apart; None keeps the model's own.
+        options: more for ``timm.create_model``.
+
+    Raises:
+        MuseError: an unknown name (the nearest ones are told), options that the model refuses, or
+            weights that can't be had.
+    """
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         raise MuseError(f"timm has no model {name!r}.{hint} Give a name from timm.list_models().")
+    head = {} if classes is None else {"num_classes": classes}
     try:
-        model: nn.Module = timm.create_model(name, pretrained, num_classes=classes, **options)
+        model: nn.Module = timm.create_model(name, pretrained, **head, **options)
     except (TypeError, ValueError, RuntimeError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         needs = " Pretrained weights need the network once." if pretrained else ""

@@ -22,14 +22,17 @@ class Made:
         target: emotion -> weight, what it should feel like. A plain picture has the target of the
             job that it is compared with.
         image: (3, H, W) in [0, 1].
-        source: the picture that was edited, (3, H, W) in [0, 1], where there is one and the metric
-            `needs_source`.
+        source: the picture that was edited, (3, H, W) in [0, 1], where there is one and a metric of
+            the list `needs_source`.
+        plain: the picture of the arm that others are compared with, for the same job, (3, H, W) in
+            [0, 1], where there is one; for that arm itself its own.
     """
 
     prompt: str
     target: Mapping[str, float]
     image: Tensor
     source: Tensor | None = None
+    plain: Tensor | None = None
 
 
 class Metric(nn.Module, ABC):
@@ -45,12 +48,14 @@ class Metric(nn.Module, ABC):
         relative: whether a ratio to the plain pictures means something: how much of what was there
             is kept.
         needs_source: whether it looks at the picture that was edited.
+        fewest: how many different pictures it takes; a set of fewer has no number.
     """
 
     name: str
     show: ClassVar[str] = ".2f"
     relative: ClassVar[bool] = False
     needs_source: ClassVar[bool] = False
+    fewest: int = 1
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -96,6 +101,14 @@ class Metric(nn.Module, ABC):
                 repeats some.
         """
         return float(described[:, 0].mean())
+
+    def remarks(self, described: Mapping[str, Tensor]) -> list[str]:
+        """What a reader of the table must know of this number, a sentence each; by default nothing.
+
+        Args:
+            described: arm -> (N, D), of the pictures that the metric applies to.
+        """
+        return []
 
 
 def read_each(images: Sequence[Tensor], read: Callable[[Tensor], Tensor]) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,7 +21,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number of some pictures, or a ratio of two, and its 95 % interval.
+    """A number of some pictures, or a difference or ratio of two, and its 95 % interval.
 
     Attributes:
         mean: nan where there is nothing to take it of.
@@ -40,6 +40,11 @@ def ratio_name(arm: str, base: str, arms: int) -> str:
     return "ratio" if arms == 2 else f"{arm} / {base}"
 
 
+def difference_name(arm: str, base: str, arms: int) -> str:
+    """What an arm less the base is called: ``difference``, where there are two arms."""
+    return "difference" if arms == 2 else f"{arm} - {base}"
+
+
 def estimates(
     values: Mapping[str, Values],
     prompts: Sequence[str],
@@ -47,19 +52,24 @@ def estimates(
     sum_up: Callable[[Tensor], float] | None = None,
     base: str = "plain",
 ) -> dict[str, Estimate]:
-    """The number of each arm and, where it means something, its ratio to that of the `base`.
+    """The number of each arm, how far it is from that of the `base` and, where it means something,
+    its ratio to that.
 
     Cluster bootstrap: 1,000 times as many prompts as there are, drawn with replacement (seeded),
     200 times for numbers of whole sets; the interval goes from the 2.5 % to the 97.5 % quantile of
-    what they give. All arms see the same draws, so a ratio's interval is paired.
+    what they give. All arms see the same draws, so intervals of differences and ratios are paired.
+
+    A draw repeats pictures, which alone moves the number of a set (its covariance shrinks, and a
+    distance such as FID grows). So what draws give is shifted until its mean is the number itself,
+    for numbers of whole sets.
 
     Args:
         values: arm -> (N,) of which the mean is taken; or, for `sum_up`, descriptions (N, D).
         prompts: N.
-        relative: whether to give ratios too (`ratio_name`); each takes the pictures that both arms
-            know.
+        relative: whether to give ratios too (`ratio_name`). These and the differences
+            (`difference_name`) take the pictures that both arms know.
         sum_up: the number of a set of descriptions; None is the mean.
-        base: the arm that ratios are to.
+        base: the arm that others are compared with.
     """
     kinds, cluster = np.unique(np.asarray(prompts), return_inverse=True)
     many = max(len(kinds), 1)
@@ -69,9 +79,10 @@ def estimates(
     )
     by = _Means(cluster, draws) if sum_up is None else _Sets(cluster, draws, sum_up)
     found = {str(arm): by.one(column) for arm, column in values.items()}
-    if relative and base in values:
-        for arm, column in values.items():
-            if arm != base:
+    for arm, column in values.items() if base in values else ():
+        if arm != base:
+            found[difference_name(arm, base, len(values))] = by.difference(column, values[base])
+            if relative:
                 found[ratio_name(arm, base, len(values))] = by.ratio(column, values[base])
     return found
 
@@ -85,6 +96,9 @@ class _Means:
 
     def one(self, column: Values) -> Estimate:
         return self._divided(column, np.ones_like(column), np.isfinite(column))
+
+    def difference(self, one: Values, other: Values) -> Estimate:
+        return self.one(one - other)
 
     def ratio(self, above: Values, below: Values) -> Estimate:
         return self._divided(above, below, np.isfinite(above) & np.isfinite(below))
@@ -108,28 +122,38 @@ class _Sets:
     cluster: NDArray[np.int64]
     draws: NDArray[np.int64]
     sum_up: Callable[[Tensor], float]
+    known: dict[tuple[int, bytes], Values] = field(default_factory=dict)
 
     def one(self, column: Values) -> Estimate:
-        return self._again(column, None, _known(column))
+        rows = _known(column)
+        return self._estimate(self._numbers(column, rows), rows)
+
+    def difference(self, one: Values, other: Values) -> Estimate:
+        rows = _known(one) & _known(other)
+        return self._estimate(self._numbers(one, rows) - self._numbers(other, rows), rows)
 
     def ratio(self, above: Values, below: Values) -> Estimate:
-        return self._again(above, below, _known(above) & _known(below))
+        rows = _known(above) & _known(below)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self._estimate(self._numbers(above, rows) / self._numbers(below, rows), rows)
 
-    def _again(self, above: Values, below: Values | None, known: NDArray[np.bool_]) -> Estimate:
-        rows = np.flatnonzero(known)
+    def _numbers(self, column: Values, rows: NDArray[np.bool_]) -> Values:
+        """The number of some rows, and then that of each draw from them; made once."""
+        key = id(column), rows.tobytes()
+        if key not in self.known:
+            every = np.flatnonzero(rows)
+            draws = (np.repeat(every, draw[self.cluster[every]]) for draw in self.draws)
+            self.known[key] = np.array([self._number(column[some]) for some in (every, *draws)])
+        return self.known[key]
 
-        def number(chosen: NDArray[np.int64]) -> float:
-            if not len(chosen):
-                return float("nan")
-            top = self.sum_up(torch.from_numpy(above[chosen]))
-            if below is None:
-                return top
-            bottom = self.sum_up(torch.from_numpy(below[chosen]))
-            return top / bottom if bottom else float("nan")
+    def _number(self, described: Values) -> float:
+        return self.sum_up(torch.from_numpy(described)) if len(described) else float("nan")
 
-        again = [number(np.repeat(rows, draw[self.cluster[rows]])) for draw in self.draws]
-        count = np.bincount(self.cluster[known], minlength=self.draws.shape[1])
-        return _estimate(number(rows), np.asarray(again), count, len(rows))
+    def _estimate(self, numbers: Values, rows: NDArray[np.bool_]) -> Estimate:
+        count = np.bincount(self.cluster[rows], minlength=self.draws.shape[1])
+        again = numbers[1:][np.isfinite(numbers[1:])]
+        centred = again - again.mean() + numbers[0] if len(again) else again
+        return _estimate(numbers[0], centred, count, int(rows.sum()))
 
 
 def _known(rows: Values) -> NDArray[np.bool_]:

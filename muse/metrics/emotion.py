@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from muse.core.emotions import EMOTIONS
@@ -40,6 +41,14 @@ class EmotionAccuracy(Metric):
         likeliest = probabilities.argmax(-1).tolist()
         pairs = zip(likeliest, pictures, strict=True)
         return [float(EMOTIONS[index] in picture.target) for index, picture in pairs]
+
+    def target_probability(self, pictures: Sequence[Made]) -> list[float]:
+        """The judge's probability of each target; those of a mixture's emotions add up."""
+        if not pictures:
+            return []
+        wanted = [[float(name in p.target) for name in EMOTIONS] for p in pictures]
+        values: list[float] = (self.read(pictures) * torch.tensor(wanted)).sum(-1).tolist()
+        return values
 
     def measure(self, pictures: Sequence[Made]) -> list[float]:
         """Read the pictures and score them."""

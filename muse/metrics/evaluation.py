@@ -5,10 +5,9 @@ group.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -21,15 +20,11 @@ from muse.core.types import MuseError
 from muse.metrics.base import Made, Metric
 from muse.metrics.bootstrap import Estimate, Values, estimates
 from muse.metrics.emotion import EmotionAccuracy
-from muse.runs.finished import FinishedRun, load
-from muse.runs.records import Record
+from muse.metrics.pictures import Arm, Pictures
+from muse.runs.finished import FinishedRun
 
 CHUNK = 64
 """Pictures in memory at a time."""
-
-
-Arm: TypeAlias = Callable[[Record], Path | None]
-"""Where the picture of a record lies; None where there is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +56,32 @@ class Measured:
         return {arm: rows[:, 0] for arm, rows in self.described.items()}
 
     def summary(
-        self, rows: Sequence[int], prompts: Sequence[str], base: str
+        self,
+        rows: Sequence[int],
+        prompts: Sequence[str],
+        base: str,
+        enough: Collection[str] | None = None,
     ) -> dict[str, Estimate]:
-        """The number of each arm over some records and, where it means something, the ratios."""
-        relative = self.metric.relative
-        if not self.metric.of_sets:
-            values = {arm: found[rows] for arm, found in self.values.items()}
-            return estimates(values, prompts, relative, base=base)
-        described = {arm: found[rows] for arm, found in self.described.items()}
-        return estimates(described, prompts, relative, self.metric.sum_up, base)
+        """The number of each arm over some records, the differences to that of the `base` and,
+        where it means something, the ratios.
+
+        Args:
+            rows: which records.
+            prompts: of these.
+            base: the arm that others are compared with.
+            enough: arms that have as many pictures as the metric takes; the others get nan. None is
+                all of them.
+        """
+        of_sets = self.metric.of_sets
+        kept = self.described if of_sets else self.values
+        values = {
+            arm: found[rows]
+            if enough is None or arm in enough
+            else np.full_like(found[rows], np.nan)
+            for arm, found in kept.items()
+        }
+        sum_up = self.metric.sum_up if of_sets else None
+        return estimates(values, prompts, self.metric.relative, sum_up, base)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +94,8 @@ class Evaluation:
         idle: names of the metrics that apply to none.
         groups: the group of each record, "" for none.
         arms: name -> where its pictures lie.
-        base: the arm that ratios are to.
+        base: the arm that others are compared with.
+        unreadable: why some pictures couldn't be read, a line each; they are left out.
     """
 
     run: FinishedRun
@@ -91,13 +104,14 @@ class Evaluation:
     groups: list[str]
     arms: Mapping[str, Arm]
     base: str
+    unreadable: list[str] = field(default_factory=list)
 
     @property
     def shown(self) -> str:
         """The arm that sheets show: the steered one, or the last."""
         return "steered" if "steered" in self.arms else list(self.arms)[-1]
 
-    @property
+    @cached_property
     def targets(self) -> list[str]:
         """Each record's target in words; a mixture is a kind of its own."""
         return [target_text(record["target"]) for record in self.run.records]
@@ -116,9 +130,47 @@ class Evaluation:
         }
 
     def summary(self, measured: Measured, rows: Sequence[int]) -> dict[str, Estimate]:
-        """The number of each arm and, where it means something, the ratios, of some records."""
-        prompts = [self.run.records[i]["prompt"] for i in rows]
-        return measured.summary(rows, prompts, self.base)
+        """The number of each arm, the differences and, where they mean something, the ratios, of
+        some records; made once. An arm with too few different pictures among them has no number.
+        """
+        key = measured.metric.name, tuple(rows)
+        if key not in self._found:
+            prompts = [self.run.records[i]["prompt"] for i in rows]
+            enough = {
+                arm for arm in self.arms if self.different(arm, rows) >= measured.metric.fewest
+            }
+            self._found[key] = measured.summary(rows, prompts, self.base, enough)
+        return self._found[key]
+
+    def different(self, arm: str, rows: Sequence[int]) -> int:
+        """How many different pictures an arm has for some records: one may stand for several."""
+        return len({self._paths[arm][i] for i in rows} - {None})
+
+    @cached_property
+    def _paths(self) -> dict[str, list[Path | None]]:
+        return {
+            name: [arm(record) for record in self.run.records] for name, arm in self.arms.items()
+        }
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, tuple[int, ...]], dict[str, Estimate]]:
+        return {}
+
+    def remarks(self, measured: Measured) -> list[str]:
+        """What a reader must know of a metric's numbers, a line each."""
+        metric, every = measured.metric, range(len(self.run.records))
+        lines = [
+            f"{metric.name}: {count} different pictures of {arm!r} are too few; it takes "
+            f"{metric.fewest}."
+            for arm in self.arms
+            if (count := self.different(arm, every)) < metric.fewest
+        ]
+        described = {
+            arm: torch.from_numpy(rows[np.isfinite(rows).all(-1)])
+            for arm, rows in measured.described.items()
+            if self.different(arm, every) >= metric.fewest
+        }
+        return lines + [f"{metric.name}: {line}" for line in metric.remarks(described)]
 
 
 def _position(target: str) -> int:
@@ -147,11 +199,13 @@ def evaluate(
         device: where the metrics compute.
         arms: sets of pictures by name, such as those of another method's run for the same jobs;
             None takes the run's own, ``plain`` and ``steered``.
-        base: the arm that ratios are to.
+        base: the arm that others are compared with.
+
+    A picture that can't be read (or an edit whose source can't) is left out and named.
 
     Raises:
-        MuseError: two metrics of one name, missing pictures, or a metric that does not describe
-            each picture.
+        MuseError: two metrics of one name, missing pictures, none that can be read, a metric that
+            takes more pictures than any arm has, or one that does not describe each picture.
     """
     names = [metric.name for metric in metrics]
     twice = [name for name in names if names.count(name) > 1]
@@ -160,13 +214,19 @@ def evaluate(
     sources = any(metric.needs_source for metric in metrics)
     of = run.arms if arms is None else arms
     run.check_pictures(sources, of)
+    _check_counts(run, metrics, of)
     for metric in metrics:
         metric.to(device).eval()
     found = [Measured(metric, metric.name in guided, {}, {}) for metric in metrics]
+    pictures = Pictures(of, base, sources, device)
     starts = range(0, len(run.records), CHUNK)
     for start in track(starts, "Measuring", console=Console(stderr=True), transient=True):
         rows = range(start, min(start + CHUNK, len(run.records)))
-        _measure(run, of, found, rows, sources, device)
+        _measure(run, pictures, found, rows)
+    if metrics and not any(measured.described for measured in found):
+        raise MuseError(
+            f"None of the pictures can be read. {next(iter(pictures.unreadable.values()))}"
+        )
     known = [any(np.isfinite(v).any() for v in m.described.values()) for m in found]
     return Evaluation(
         run,
@@ -175,36 +235,30 @@ def evaluate(
         ["" if groups is None else groups(record["prompt"]) for record in run.records],
         of,
         base,
+        list(pictures.unreadable.values()),
     )
 
 
+def _check_counts(run: FinishedRun, metrics: Sequence[Metric], arms: Mapping[str, Arm]) -> None:
+    most = max(len({*map(arm, run.records)} - {None}) for arm in arms.values())
+    for metric in metrics:
+        if most < metric.fewest:
+            raise MuseError(
+                f"{metric.name!r} takes {metric.fewest} different pictures or more, and there are "
+                f"{most}. Make more of them, or leave it out."
+            )
+
+
 @torch.no_grad()
-def _measure(
-    run: FinishedRun,
-    arms: Mapping[str, Arm],
-    found: Sequence[Measured],
-    rows: range,
-    sources: bool,
-    device: str,
-) -> None:
+def _measure(run: FinishedRun, pictures: Pictures, found: Sequence[Measured], rows: range) -> None:
     """Describe the pictures of some records."""
-    picture = cache(lambda path, size=None: load(path, size).to(device))
-
-    def made(record: Record, arm: Arm) -> Made | None:
-        path = arm(record)
-        if path is None:
-            return None
-        image = picture(path)
-        edited = sources and record["image"]
-        source = picture(Path(record["image"]), image.shape[-2:]) if edited else None
-        return Made(record["prompt"], record["target"], image, source)
-
-    for name, arm in arms.items():
-        pairs = [(i, made(run.records[i], arm)) for i in rows]
+    pictures.forget()
+    for name in pictures.arms:
+        pairs = [(i, pictures.made(run.records[i], name)) for i in rows]
         there = [i for i, one in pairs if one is not None]
-        pictures = [one for _, one in pairs if one is not None]
-        for measured in found if pictures else ():
-            _fill(measured, name, there, pictures, len(run.records))
+        made = [one for _, one in pairs if one is not None]
+        for measured in found if made else ():
+            _fill(measured, name, there, made, len(run.records))
 
 
 def _fill(

@@ -1,4 +1,4 @@
-"""CLIP's say: the picture against its prompt, and against the picture that was edited."""
+"""Cosines of features: the picture against its prompt, and against the picture that was edited."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from transformers import CLIPModel
 
 from muse.metrics.base import Made, Metric, read_each
+from muse.metrics.features import ClipFeatures, Extractor
 from muse.pretrained.clip import Clip, as_clip
 
 
@@ -37,21 +38,21 @@ class ClipScore(Metric):
         return scores
 
 
-class ImageSimilarity(Metric):
-    r"""The likeness of an edit to its source, :math:`\cos(E_I(image), E_I(source))` by CLIP.
+class FeatureSimilarity(Metric):
+    r"""The likeness of an edit to its source, :math:`\cos(f(image), f(source))` by any features,
+    such as DINOv2's (`TransformersFeatures` of ``facebook/dinov2-base``, or `TimmFeatures`).
 
     Args:
-        clip: a CLIP, its hub id or folder, or ``muse-mini/clip``.
+        features: from pixels to features.
         name: its row in the tables.
     """
 
     show: ClassVar[str] = ".3f"
     needs_source: ClassVar[bool] = True
 
-    def __init__(self, clip: str | CLIPModel | Clip, name: str = "CLIP image similarity") -> None:
+    def __init__(self, features: Extractor, name: str = "image similarity") -> None:
         super().__init__()
-        self.clip = as_clip(clip)
-        self.name = name
+        self.features, self.name = features, name
 
     def measure(self, pictures: Sequence[Made]) -> list[float]:
         """The cosine, in [-1, 1]; nan for a picture that edits none."""
@@ -59,6 +60,18 @@ class ImageSimilarity(Metric):
         if not pairs:
             return [float("nan")] * len(pictures)
         images, sources = zip(*pairs, strict=True)
-        one, other = (read_each(side, self.clip.image) for side in (images, sources))
+        one, other = (read_each(side, self.features) for side in (images, sources))
         cosines = iter(F.cosine_similarity(one, other).tolist())
         return [float("nan") if p.source is None else next(cosines) for p in pictures]
+
+
+class ImageSimilarity(FeatureSimilarity):
+    r"""The likeness of an edit to its source, :math:`\cos(E_I(image), E_I(source))` by CLIP.
+
+    Args:
+        clip: a CLIP, its hub id or folder, or ``muse-mini/clip``.
+        name: its row in the tables.
+    """
+
+    def __init__(self, clip: str | CLIPModel | Clip, name: str = "CLIP image similarity") -> None:
+        super().__init__(ClipFeatures(clip), name)

@@ -45,7 +45,7 @@ def best_and_worst(evaluation: Evaluation) -> Image.Image | None:
     value: Values = np.mean(
         [(judge.readings[evaluation.shown] * wanted).sum(-1) for judge in judges], axis=0
     )
-    order = [int(index) for index in np.argsort(-value, kind="stable")]
+    order = [int(index) for index in np.argsort(-value, kind="stable") if np.isfinite(value[index])]
     shown = min(COLUMNS * ROWS, -(-len(order) // 2))
     names = ", ".join(judge.metric.name for judge in judges)
     who = names if len(judges) == 1 else f"mean of {names}"

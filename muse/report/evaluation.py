@@ -14,7 +14,14 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from muse.core.emotions import EMOTIONS
-from muse.metrics.bootstrap import RESAMPLES, SEED, SET_RESAMPLES, Estimate, ratio_name
+from muse.metrics.bootstrap import (
+    RESAMPLES,
+    SEED,
+    SET_RESAMPLES,
+    Estimate,
+    difference_name,
+    ratio_name,
+)
 from muse.metrics.evaluation import Evaluation, Measured
 from muse.report.confusion import confusion_counts
 
@@ -30,38 +37,51 @@ def cell(estimate: Estimate | None, show: str) -> str:
 
 
 def cells(evaluation: Evaluation, measured: Measured, rows: Sequence[int]) -> list[str]:
-    """Of some records each arm's number, and the ratios."""
+    """Of some records each arm's number, the differences and the ratios."""
     found = evaluation.summary(measured, rows)
-    shows = {
-        name: measured.metric.show if name in evaluation.arms else ".1%"
+    return [cell(found.get(name), show) for name, show in shows(evaluation, measured).items()]
+
+
+def shows(evaluation: Evaluation, measured: Measured) -> dict[str, str]:
+    """How each column's numbers are written: differences with their sign, ratios in per cent."""
+    arms, base, own = list(evaluation.arms), evaluation.base, measured.metric.show
+    differences = {difference_name(arm, base, len(arms)) for arm in arms}
+    return {
+        name: own if name in arms else f"+{own.lstrip('+')}" if name in differences else ".1%"
         for name in headings(evaluation)
     }
-    return [cell(found.get(name), show) for name, show in shows.items()]
 
 
 def headings(evaluation: Evaluation) -> dict[str, str]:
-    """What stands over the columns, by the names of arms and ratios."""
+    """What stands over the columns, by the names of arms, differences and ratios."""
     arms, base = list(evaluation.arms), evaluation.base
-    ratios = {
-        ratio_name(arm, base, len(arms)): f"{arm} / {base}"
-        for arm in arms
-        if arm != base and base in arms
-    }
-    return {**{arm: arm for arm in arms}, **ratios}
+    others = [arm for arm in arms if arm != base and base in arms]
+    differences = {difference_name(arm, base, len(arms)): f"{arm} - {base}" for arm in others}
+    ratios = {ratio_name(arm, base, len(arms)): f"{arm} / {base}" for arm in others}
+    return {**{arm: arm for arm in arms}, **differences, **ratios}
+
+
+def ratio_names(evaluation: Evaluation) -> set[str]:
+    """The names of the ratios among the columns."""
+    return {ratio_name(arm, evaluation.base, len(evaluation.arms)) for arm in evaluation.arms}
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
-    """For the terminal: every metric over all pictures, and over each group."""
-    parts = evaluation.parts()
+    """For the terminal: every metric over all pictures, and over each group; ratios are left to the
+    report, so that lines stay short.
+    """
+    parts, ratios = evaluation.parts(), ratio_names(evaluation)
     found = []
     for name, rows in {**parts["overall"], **parts["groups"]}.items():
         table = Table(title=f"{name}: {len(rows)} pictures", title_justify="left", box=SIMPLE)
         table.title_style = "bold"
         table.add_column("metric", style="cyan", no_wrap=True)
-        for heading in headings(evaluation).values():
-            table.add_column(heading, justify="right")
+        columns = [name for name in headings(evaluation) if name not in ratios]
+        for name in columns:
+            table.add_column(headings(evaluation)[name], justify="right")
         for measured in evaluation.measured:
-            table.add_row(measured.title, *cells(evaluation, measured, rows))
+            row = dict(zip(headings(evaluation), cells(evaluation, measured, rows), strict=True))
+            table.add_row(measured.title, *(row[name] for name in columns))
         found.append(table)
     return found
 
@@ -78,12 +98,16 @@ def remarks(evaluation: Evaluation) -> list[str]:
     lines.append(f"In brackets: 95 % intervals, {RESAMPLES:,} bootstrap samples of whole prompts.")
     if any(measured.metric.of_sets for measured in evaluation.measured):
         lines.append(f"Numbers of whole sets have {SET_RESAMPLES} samples.")
+    lines += [line for measured in evaluation.measured for line in evaluation.remarks(measured)]
     if "plain" in evaluation.arms:
         lines.append("A plain picture counts once for every job that it stands for.")
     if any(measured.guided for measured in evaluation.measured):
         lines.append("* also guided this run: it measures what steering aimed at.")
     if not run.config and any(measured.readings for measured in evaluation.measured):
         lines.append("The run has no config.yaml, so no judge could be known as its guide.")
+    if evaluation.unreadable:
+        lines.append(f"{len(evaluation.unreadable)} pictures can't be read and are left out:")
+        lines += evaluation.unreadable
     if evaluation.idle:
         lines.append(f"These apply to none of the pictures: {', '.join(evaluation.idle)}.")
     return lines
@@ -145,6 +169,8 @@ def _values(measured: Measured, arm: Any, index: int, target: Mapping[str, float
     line = [f"{value:.6g}" if math.isfinite(value) else ""]
     if measured.readings:
         reading = dict(zip(EMOTIONS, measured.readings[arm][index].tolist(), strict=True))
+        if not math.isfinite(reading[EMOTIONS[0]]):  # of a picture that can't be read
+            return [*line, "", ""]
         line += [max(reading, key=lambda name: reading[name])]
         line += [f"{sum(reading[name] for name in target):.4f}"]
     return line
@@ -162,6 +188,7 @@ def as_json(evaluation: Evaluation) -> str:
         "left": run.left,
         "bootstrap": {"over": "prompts", "resamples": RESAMPLES, "seed": SEED, "level": 0.95},
         "not_applicable": evaluation.idle,
+        "unreadable": evaluation.unreadable,
         "metrics": [_metric(evaluation, measured) for measured in evaluation.measured],
     }
     return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -170,6 +197,7 @@ def as_json(evaluation: Evaluation) -> str:
 def _metric(evaluation: Evaluation, measured: Measured) -> dict[str, Any]:
     metric = measured.metric
     found: dict[str, Any] = {"name": metric.name, "show": metric.show, "guided": measured.guided}
+    found["remarks"] = evaluation.remarks(measured)
     for kind, part in evaluation.parts().items():
         found[kind] = {
             name: {
