@@ -122,6 +122,12 @@ def _evaluate(words: list[str]) -> int:
     return evaluate(words[1:])
 
 
+def _study(words: list[str]) -> int:
+    from muse.commands.study import study
+
+    return study(words[1:])
+
+
 def _generate(words: list[str]) -> int:
     from muse.commands.generate import generate
 
@@ -153,6 +159,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "status": (_status, "tell how far a run is, and sum up what there is of it"),
     "fit": (_fit, "fit a task: the parts of muse-mini, an emotion classifier"),
     "evaluate": (_evaluate, "measure the pictures of a finished run"),
+    "study": (_study, "make, measure and compare methods on the same jobs, as tables and a page"),
     "components": (_components, "list the parts that can be swapped"),
 }
 """Name -> function and one line. Functions import what they need, so that help is instant."""

@@ -40,13 +40,13 @@ def evaluate(words: Sequence[str]) -> int:
     pictures couldn't be read.
     """
     quiet()
-    parser = _parser()
-    given = _parse(parser, words)
+    parser = metrics_parser()
+    given = parse(parser, words)
     if given.folder is None:
         raise MuseError("Which run? Give its folder: muse evaluate outputs/quickstart.")
     run = FinishedRun.open(Path(given.folder))
     if not given.config and run.of_muse_mini:
-        given = _parse(parser, ["--config", str(MINI), *words])
+        given = parse(parser, ["--config", str(MINI), *words])
     if not given.metrics:
         raise MuseError(
             f"There are no metrics: the packaged list ({MINI}) is for runs of muse-mini. Give one "
@@ -55,7 +55,7 @@ def evaluate(words: Sequence[str]) -> int:
     guided = _guides(run, given.metrics)
     made = parser.instantiate(given)
     names = {made.metrics[index].name for index in guided}
-    device = _device(given.device)
+    device = check_device(given.device)
     evaluation = muse.metrics.evaluate(run, made.metrics, names, made.groups, device)
     folder = Path(given.output_dir) if given.output_dir else run.folder / "evaluation"
     write(evaluation, folder)
@@ -89,7 +89,8 @@ def write(evaluation: Evaluation, folder: Path) -> None:
     write_text(folder / "evaluation.md", markdown(evaluation, pictures))
 
 
-def _parser() -> ArgumentParser:
+def metrics_parser() -> ArgumentParser:
+    """What reads a list of metrics, and the command's other options."""
     parser = ArgumentParser(
         prog="muse evaluate",
         usage="muse evaluate DIR [--config FILE] [options]",
@@ -119,7 +120,7 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
+def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     """Parse; what jsonargparse says about the parts of a list is told in muse's words."""
     try:
         return parser.parse_args(list(words))
@@ -155,7 +156,8 @@ def _guides(run: FinishedRun, metrics: Sequence[Namespace]) -> list[int]:
     return [i for i, judge in enumerate(judges) if judge and run.guided_by(judge)]
 
 
-def _device(name: str) -> str:
+def check_device(name: str) -> str:
+    """The device, or a `MuseError` where nothing can be computed there."""
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:

@@ -21,11 +21,18 @@ def confusion_counts(evaluation: Evaluation, judge: Measured) -> dict[str, dict[
     ``plain`` -> emotion read -> plain pictures, each of these once for every job that it stands
     for.
     """
-    targets = evaluation.parts()["emotions"]
-    found = {name: _count(judge.readings[evaluation.shown][rows]) for name, rows in targets.items()}
+    found = arm_counts(evaluation, judge, evaluation.shown)
     if evaluation.base in judge.readings:
         found[evaluation.base] = _count(judge.readings[evaluation.base])
     return found
+
+
+def arm_counts(evaluation: Evaluation, judge: Measured, arm: str) -> dict[str, dict[str, int]]:
+    """How often a judge reads each emotion in the pictures of one arm: target -> emotion read ->
+    pictures.
+    """
+    targets = evaluation.parts()["emotions"]
+    return {name: _count(judge.readings[arm][rows]) for name, rows in targets.items()}
 
 
 def _count(readings: Values) -> dict[str, int]:

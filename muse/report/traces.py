@@ -43,7 +43,7 @@ def traces(records: Iterable[Record]) -> Figure | None:
         axes = figure.add_subplot(grid[index // columns, index % columns], sharey=first)
         first = first or axes
         _probabilities(axes, name, rows, index % columns == 0)
-    handles = [_swatch(color or "#1c1c1e", label) for _, label, color in CURVES]
+    handles = [swatch(color or "#1c1c1e", label) for _, label, color in CURVES]
     figure.legend(handles=handles, loc="upper right", ncols=3, frameon=False, fontsize=9)
     if looked:
         _similarity(figure.add_subplot(grid[lines, :]), looked)
@@ -59,7 +59,7 @@ def _curves(record: Record) -> Record:
 
 def _probabilities(axes: Axes, name: str, rows: Sequence[Record], first: bool) -> None:
     for key, _, color in CURVES:
-        table = _padded([row["trace"][key] for row in rows])
+        table = padded([row["trace"][key] for row in rows])
         low, middle, high = np.nanquantile(table, [0.25, 0.5, 0.75], axis=0)
         k = np.arange(table.shape[1])
         axes.fill_between(k, low, high, color=color or COLORS[name], alpha=0.15, linewidth=0)
@@ -69,7 +69,7 @@ def _probabilities(axes: Axes, name: str, rows: Sequence[Record], first: bool) -
     axes.set_xlabel("inner iterations", fontsize=8)
     if first:
         axes.set_ylabel("probability", fontsize=8)
-    _quiet(axes)
+    quiet(axes)
 
 
 def _similarity(axes: Axes, rows: Sequence[Record]) -> None:
@@ -82,16 +82,17 @@ def _similarity(axes: Axes, rows: Sequence[Record]) -> None:
     axes.set_title("similarity to the prompt until steering starts (dots)", fontsize=10, loc="left")
     axes.set_xlabel("sampling step", fontsize=8)
     axes.set_xlim(left=0)
-    _quiet(axes)
+    quiet(axes)
 
 
-def _padded(curves: Sequence[Sequence[float]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def padded(curves: Sequence[Sequence[float]]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Rows end at different times: a finished one keeps its last value, (rows, longest)."""
     longest = max(len(curve) for curve in curves)
     return np.array([[*curve, *[curve[-1]] * (longest - len(curve))] for curve in curves])
 
 
-def _quiet(axes: Axes) -> None:
+def quiet(axes: Axes) -> None:
+    """Lines that stay behind what is drawn."""
     axes.tick_params(labelsize=7, color="#c7c7cc")
     axes.grid(color="#efeff2", linewidth=0.7)
     axes.set_axisbelow(True)
@@ -101,7 +102,8 @@ def _quiet(axes: Axes) -> None:
         axes.spines[side].set_color("#c7c7cc")
 
 
-def _swatch(color: str, label: str) -> Any:
+def swatch(color: str, label: str) -> Any:
+    """A line of a legend."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=color, label=label, linewidth=2)

@@ -1,0 +1,261 @@
+"""`muse study`: jobs x arms x metrics, from one file to tables and a page."""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import ArgumentError
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ActionYesNo, ArgumentParser, Namespace
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table as Shown
+
+from muse.commands.errors import explain
+from muse.commands.evaluate import MINI, check_device, metrics_parser, parse
+from muse.commands.lightning import quiet
+from muse.core.files import make_folder, replacing, write_text
+from muse.core.jobs import Job
+from muse.core.types import MuseError
+from muse.metrics import Metric
+from muse.studies import Arm, ArmPictures, Found, Runner, Study, foreign_pictures, measure, tables
+from muse.studies.bundle import bundle
+from muse.studies.figures import figures
+from muse.studies.file import MOST
+from muse.studies.jobs import spread, study_jobs
+from muse.studies.page import page
+from muse.studies.runner import Run
+from muse.studies.tables import Table, remarks
+from muse.studies.writing import as_csv, as_json, markdown
+
+STUDIES = Path("outputs/studies")
+QUICK = 8
+"""Pictures an arm of ``--quick``."""
+PASSED_ON = ("--model.", "--trainer.", "--retry_failed")
+"""How the options begin that all arms get."""
+
+
+def study(words: Sequence[str]) -> int:
+    """Make what is left of a study, measure it, and write its tables and page; the exit code."""
+    quiet()
+    own, passed = _apart(words)
+    given = _parser().parse_args(own)
+    told = _changed(Study.read(Path(given.file)), given)
+    limit = min(filter(None, (given.limit, QUICK if given.quick else None)), default=None)
+    folder = Path(given.output_dir or _folder(Path(given.file), given.quick))
+    device = _device(given.device)
+    make_folder(folder)
+    every = study_jobs(told.jobs, folder / "jobs")
+    jobs = every if limit is None else spread(every, limit)
+    told, notes = _quick(told) if given.quick else (told, [])
+    if limit is not None and limit < len(every):
+        notes.append(f"{len(jobs)} of the {len(every)} jobs of {told.file.name}.")
+    pool = folder / "arms" if given.output_dir else STUDIES / "arms"
+    runner = Runner(Path(given.arms) if given.arms else pool, passed)
+    planned = [(arm, _planned(arm, runner, jobs, every)) for arm in told.arms]
+    notes += _shared(planned)
+    metrics, judges, groups = _metrics(told)
+    _check(told, metrics)
+    arms = [_made(arm, plan, runner, f"{i} of {len(planned)}")
+            for i, (arm, plan) in enumerate(planned, start=1)]  # fmt: skip
+    found = measure(told, folder, jobs, arms, metrics, judges, groups, device, notes)
+    written = write(found, folder, device, given.bundle)
+    shown = _shown(tables(found)[0])
+    console = Console(highlight=False)
+    Console(width=max(console.width, console.measure(shown).maximum)).print(shown)
+    for line in [*remarks(found), *written]:
+        console.print(line, soft_wrap=True, markup=False)
+    return int(bool(found.evaluation.unreadable) or any(arm.failed for arm in arms))
+
+
+def write(found: Found, folder: Path, device: str = "cpu", bundled: bool = False) -> list[str]:
+    """Write table.md, .csv and .json, the figures, report.html and, where wanted, bundle.zip.
+
+    Returns:
+        what to tell about them.
+    """
+    drawn, plates = {}, folder / "figures"
+    for number, (title, figure) in enumerate(figures(found, device).items(), start=1):
+        make_folder(plates)
+        drawn[title] = plates / f"figure-{number}.png"
+        with replacing(drawn[title]) as temporary:
+            figure.savefig(temporary, dpi=150)
+    names = {title: path.relative_to(folder).as_posix() for title, path in drawn.items()}
+    texts = {"table.md": markdown(found, names), "table.csv": as_csv(found)}
+    texts["table.json"] = as_json(found)
+    texts["report.html"] = page(found, drawn)
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    lines = [f"The tables are {folder / 'table.md'}, the pictures {folder / 'report.html'}"]
+    if bundled:
+        files = [*(folder / name for name in texts if name != "report.html"), *drawn.values()]
+        path, left = bundle(found, folder, texts["report.html"], files)
+        size = path.stat().st_size / 1e6
+        lines.append(f"To attach to an issue: {path} ({size:.1f} MB)")
+        lines += [f"No room in it for {', '.join(left)}."] if left else []
+    return lines
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="muse study",
+        usage="muse study FILE [options] [--model.OPTION VALUE ...]",
+        description="Make, measure and compare arms on the same jobs. What is there stays; the "
+        "same command goes on. Options of muse fit-free (--model., --trainer.) go to all arms.",
+        exit_on_error=False,
+    )
+    add = parser.add_argument
+    add("file", type=str, help="the study, as in configs/studies")
+    add("--output_dir", type=str | None, default=None, help="(default: outputs/studies/NAME)")
+    add("--arms", type=str | None, default=None,
+        help="where the arms' runs lie; studies share them (default: beside the other studies, or "
+        "in --output_dir where that is given)")  # fmt: skip
+    add("--quick", action=ActionYesNo, default=False,
+        help=f"{QUICK} pictures an arm, without arms of more than {MOST} evaluations a picture")  # fmt: skip
+    add("--limit", type=int | None, default=None, help="so many jobs, spread over all")
+    add("--jobs", type=str | None, default=None, help="another file of jobs, or of prompts (.txt)")
+    add("--metrics", type=str | None, default=None, help="another list of metrics, a file")
+    add("--bundle", action=ActionYesNo, default=False, help="end in one archive, to send")
+    add("--device", type=str, default="auto", help="where the metrics compute, such as cuda or cpu")
+    return parser
+
+
+def _apart(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The command's own words, and those that go to all arms."""
+    own: list[str] = []
+    passed: list[str] = []
+    into = own
+    for word in words:
+        if word.startswith("--"):
+            into = passed if word.startswith(PASSED_ON) else own
+        into.append(word)
+        if into is passed and ("=" in word or word == PASSED_ON[-1] or not word.startswith("--")):
+            into = own  # its value is there
+    return own, passed
+
+
+def _device(given: str) -> str:
+    if given == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return check_device(given)
+
+
+def _folder(file: Path, quick: bool) -> Path:
+    """``configs/studies/sd15/table1.yaml`` -> ``outputs/studies/sd15-table1``."""
+    above = file.resolve().parent.name
+    name = file.stem if above == "studies" else f"{above}-{file.stem}"
+    return STUDIES / (f"{name}-quick" if quick else name)
+
+
+def _changed(told: Study, given: Namespace) -> Study:
+    """The study with what the command line says instead."""
+    if given.limit is not None and given.limit < 1:
+        raise MuseError(f"--limit {given.limit} is not allowed. Use 1 or more, or leave it out.")
+    if given.jobs is not None:
+        kept = {k: v for k, v in told.jobs.items() if k in ("emotions", "seed", "count")}
+        kept = kept if given.jobs.endswith(".txt") else {**kept, "emotions": None}
+        told = replace(told, jobs={**kept, "jobs": given.jobs})
+    return told if given.metrics is None else replace(told, metrics=Path(given.metrics))
+
+
+def _quick(told: Study) -> tuple[Study, list[str]]:
+    """The study without what takes long, and what to tell about that."""
+    long = [arm for arm in told.arms if (arm.evaluations or 0) > MOST]
+    lines = [
+        f"Left out by --quick: {arm.name!r}, about {arm.evaluations:,} evaluations a picture."
+        for arm in long
+    ]
+    arms = tuple(arm for arm in told.arms if arm not in long)
+    if not arms:
+        raise MuseError(f"--quick leaves out every arm of {told.file.name}. Run it without.")
+    return replace(told, arms=arms), lines
+
+
+@contextmanager
+def _about(arm: Arm) -> Iterator[None]:
+    """Tell whose mistake it is."""
+    try:
+        yield
+    except (MuseError, ArgumentError) as error:
+        text = explain(error) or str(error)
+        named = text.startswith("Arm ")
+        raise MuseError(text if named else f"Arm {arm.name!r}: {text}") from error
+
+
+def _planned(
+    arm: Arm, runner: Runner, jobs: Sequence[Job], every: Sequence[Job]
+) -> Run | ArmPictures:
+    with _about(arm):
+        if arm.folder is not None:
+            return foreign_pictures(arm, jobs, every)
+        return runner.plan(arm, jobs, every)
+
+
+def _shared(planned: Sequence[tuple[Arm, Run | ArmPictures]]) -> list[str]:
+    first: dict[Path, str] = {}
+    lines = []
+    for arm, plan in planned:
+        if isinstance(plan, Run):
+            same = first.setdefault(plan.folder, arm.name)
+            lines += [f"Arm {arm.name!r} is the run of {same!r}."] if same != arm.name else []
+    return lines
+
+
+def _made(arm: Arm, plan: Run | ArmPictures, runner: Runner, number: str) -> ArmPictures:
+    """An arm's pictures, made where they aren't there."""
+    if isinstance(plan, ArmPictures):
+        return plan
+    with _about(arm):
+        left = plan.left
+        there = len(plan.jobs) - left
+        print(f"Arm {arm.name!r} ({number}): {there} pictures are there, {left} to make.", flush=True)
+        runner.make(plan)
+        return plan.pictures()
+
+
+def _metrics(
+    told: Study,
+) -> tuple[list[Metric], dict[str, Mapping[str, Any]], Callable[[str], str] | None]:
+    """The metrics, the judges that they ask by their name, and the groups of prompts."""
+    parser = metrics_parser()
+    listed = told.metrics if told.metrics is not None else MINI
+    if isinstance(listed, Path) and not listed.is_file():
+        raise MuseError(f"There is no list of metrics {str(listed)!r}. See {MINI}.")
+    config = json.dumps({"metrics": listed}) if isinstance(listed, list) else str(listed)
+    given = parse(parser, ["--config", config])
+    made = parser.instantiate(given)
+    settings = [metric.as_dict().get("init_args") or {} for metric in given.metrics]
+    pairs = zip(made.metrics, settings, strict=True)
+    judges = {metric.name: said["judge"] for metric, said in pairs if said.get("judge")}
+    return made.metrics, judges, made.groups
+
+
+def _check(told: Study, metrics: Sequence[Metric]) -> None:
+    """Refuse names of metrics that aren't there before anything is made."""
+    names = [metric.name for metric in metrics]
+    asked = [name.removeprefix("-") for of in told.ranks.values() for name in of]
+    asked += [name for figure in told.figures for name in figure.get("metrics", ())]
+    for name in asked:
+        if name not in names:
+            raise MuseError(
+                f"{told.file.name} asks for the metric {name!r}. Measured are: {', '.join(names)}."
+            )
+
+
+def _shown(table: Table) -> Shown:
+    """For the terminal: means alone, lines are short there."""
+    found = Shown(title=table.title, title_justify="left", box=SIMPLE)
+    found.title_style = "bold"
+    found.add_column("", style="cyan")
+    for column in table.columns:
+        found.add_column(column.name, justify="right")
+    for arm, cells in table.cells.items():
+        texts = [table.text(arm, number) for number in range(len(cells))]
+        found.add_row(arm, *(re.sub(r" \[.*?\]", "", text) for text in texts))
+    return found

@@ -1,0 +1,244 @@
+"""A study's file: what is compared, on which jobs, and what is measured."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from muse.core.types import MuseError
+from muse.presets import PRESETS
+
+STUDY = ("title", "about", "base", "options", "jobs", "arms", "compare", "metrics", "ranks")
+STUDY += ("figures",)
+"""The keys of a study's file."""
+ARM = ("name", "config", "options", "prompt", "emotion", "limit", "evaluations")
+FOLDER_ARM = ("name", "folder", "names")
+"""The keys of an arm that is made, and of one that is there already."""
+JOBS = ("jobs", "prompts", "emotions", "seed", "count", "make", "options")
+FIGURES = {
+    "suppression": ("kind", "title", "arms"),
+    "features": ("kind", "title", "arms", "clip"),
+    "against": ("kind", "title", "option", "metrics"),
+}
+"""Kind of figure -> its keys."""
+MOST = 500
+"""Evaluations a picture that ``--quick`` can afford."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the things that are compared: settings that pictures are made with, or a folder of
+    pictures that are there.
+
+    Attributes:
+        name: in tables and folders.
+        config: presets or files for `muse fit-free`, each laid over the ones before.
+        options: of `muse fit-free` by dotted name (``model.`` may be left out) -> value.
+        prompt: what the model is told: ``{prompt}`` and ``{emotion}`` are the job's.
+        emotion: whether it is steered; else it is the plain model, one picture for all emotions.
+        limit: so many jobs of the study, spread over prompts and emotions; None takes all.
+        evaluations: of the model a picture, about, where these are so many that ``--quick`` should
+            know.
+        folder: of a run, or of pictures made elsewhere.
+        names: how pictures made elsewhere are called (`muse.studies.foreign`).
+    """
+
+    name: str
+    config: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    prompt: str = "{prompt}"
+    emotion: bool = True
+    limit: int | None = None
+    evaluations: int | None = None
+    folder: Path | None = None
+    names: str = "{id}"
+
+    @property
+    def words(self) -> list[str]:
+        """The words of a command line of `muse fit-free` that say all this."""
+        return [*(word for file in self.config for word in ("--config", file)), *self.changes]
+
+    @property
+    def changes(self) -> list[str]:
+        """Those that change what the files say."""
+        found = []
+        for name, value in self.options.items():
+            whole = name if name.partition(".")[0] in ("model", "trainer") else f"model.{name}"
+            found.append(f"--{whole}={value if isinstance(value, str) else json.dumps(value)}")
+        if not self.emotion:
+            found += ["--model.steering=NoSteering", "--model.timing=Never"]
+        return found
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study's file says.
+
+    Attributes:
+        file: the file.
+        title, about: for readers.
+        jobs: options of `muse.data.Jobs`, or ``make`` and ``options`` (`muse.studies.jobs`).
+        arms: names differ.
+        compare: the name of the arm that others are compared with.
+        metrics: a file for `muse evaluate`, the list itself, or None: muse-mini's.
+        ranks: column -> metrics whose values the arms are ranked by, job by job; with a minus where
+            less is better.
+        figures: what to draw, ``kind`` among `FIGURES`.
+    """
+
+    file: Path
+    title: str
+    about: str
+    jobs: Mapping[str, Any]
+    arms: tuple[Arm, ...]
+    compare: str
+    metrics: Path | list[Any] | None
+    ranks: Mapping[str, list[str]]
+    figures: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Study:
+        """Read a file.
+
+        Raises:
+            MuseError: no such file, no YAML, a key that isn't one (the nearest is named), two arms
+                of one name.
+        """
+        said = _mapping(_read(path), path.name, STUDY)
+        if not said.get("arms"):
+            raise MuseError(f"{path.name} has no arms. List what is compared under arms.")
+        base = _files(said.get("base", "default"), path.parent)
+        common = _mapping(said.get("options") or {}, f"options of {path.name}")
+        arms = tuple(_arm(entry, path, base, common) for entry in _list(said["arms"], "arms"))
+        names = [arm.name for arm in arms]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise MuseError(
+                f"Two arms of {path.name} are called {twice[0]!r}. Give each a name of its own."
+            )
+        compare = str(said.get("compare", names[0]))
+        if compare not in names:
+            raise MuseError(_unlike("compare", compare, names, path.name))
+        metrics = said.get("metrics")
+        ranks = _mapping(said.get("ranks") or {}, f"ranks of {path.name}")
+        return cls(
+            path,
+            str(said.get("title", path.stem)),
+            " ".join(str(said.get("about", "")).split()),
+            _jobs(said.get("jobs"), path),
+            arms,
+            compare,
+            _beside(metrics, path.parent) if isinstance(metrics, str) else metrics,
+            {name: [str(metric) for metric in _list(of, name)] for name, of in ranks.items()},
+            tuple(_figure(entry, path, names) for entry in _list(said.get("figures"), "figures")),
+        )
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MuseError(f"Study {str(path)!r} can't be read ({error.strerror}).") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        told = " ".join(str(error).split())
+        raise MuseError(f"Study {str(path)!r} is no YAML ({told}).") from None
+
+
+def _arm(entry: Any, path: Path, base: tuple[str, ...], common: Mapping[str, Any]) -> Arm:
+    name = str(entry.get("name", "")).strip() if isinstance(entry, Mapping) else ""
+    if not name:
+        raise MuseError(f"An arm of {path.name} has no name: {entry!r}. Give each a name.")
+    where = f"arm {name!r} of {path.name}"
+    if "folder" in entry:
+        said = _mapping(entry, where, FOLDER_ARM)
+        names = str(said.get("names", "{id}"))
+        names = names if "{" in names else str(_beside(names, path.parent))
+        return Arm(name, folder=_beside(str(said["folder"]), path.parent), names=names)
+    said = _mapping(entry, where, ARM)
+    if said.get("emotion", "none") not in ("none", None):
+        raise MuseError(
+            f"emotion {said['emotion']!r} of {where} is not allowed. Use none, the plain model, or "
+            "leave it out: emotions are the jobs'."
+        )
+    config = _files(said["config"], path.parent) if "config" in said else base
+    options = _mapping(said.get("options") or {}, f"options of {where}")
+    numbers = {
+        key: _whole(said[key], key, where) for key in ("limit", "evaluations") if key in said
+    }
+    prompt = str(said.get("prompt", "{prompt}"))
+    try:
+        prompt.format(prompt="", emotion="")
+    except (KeyError, IndexError, ValueError):
+        raise MuseError(
+            f"prompt {prompt!r} of {where} can't be filled. Use {{prompt}} and {{emotion}} in it."
+        ) from None
+    return Arm(name, config, {**common, **options}, prompt, "emotion" not in said, **numbers)
+
+
+def _jobs(said: Any, path: Path) -> dict[str, Any]:
+    if isinstance(said, str):
+        said = {"jobs": said}
+    if not said:
+        raise MuseError(
+            f"{path.name} has no jobs. Give a jobs file, or prompts and emotions, under jobs."
+        )
+    found = _mapping(said, f"jobs of {path.name}", JOBS)
+    if "jobs" in found:
+        found["jobs"] = str(_beside(str(found["jobs"]), path.parent))
+    return found
+
+
+def _figure(entry: Any, path: Path, arms: Collection[str]) -> dict[str, Any]:
+    kind = entry.get("kind") if isinstance(entry, Mapping) else None
+    if kind not in FIGURES:
+        raise MuseError(_unlike("kind of figure", str(kind), FIGURES, path.name))
+    found = _mapping(entry, f"figure {kind!r} of {path.name}", FIGURES[kind])
+    for name in found.get("arms", ()):
+        if name not in arms:
+            raise MuseError(_unlike(f"arm of figure {kind!r}:", str(name), arms, path.name))
+    return found
+
+
+def _mapping(said: Any, where: str, keys: Collection[str] | None = None) -> dict[str, Any]:
+    if not isinstance(said, Mapping):
+        raise MuseError(f"{where} is {said!r}. Write keys with their values, `key: value`.")
+    for key in said if keys is not None else ():
+        if key not in (keys or ()):
+            raise MuseError(_unlike("key", str(key), keys or (), where))
+    return {str(key): value for key, value in said.items()}
+
+
+def _unlike(what: str, given: str, allowed: Collection[str], where: str) -> str:
+    near = difflib.get_close_matches(given, allowed, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"Unknown {what} {given!r} in {where}.{hint} Allowed: {', '.join(allowed)}."
+
+
+def _list(said: Any, name: str) -> Sequence[Any]:
+    if said is None or isinstance(said, list):
+        return said or []
+    raise MuseError(f"{name} is {said!r}. Write a list, an entry after each dash.")
+
+
+def _whole(said: Any, key: str, where: str) -> int:
+    if not isinstance(said, int) or isinstance(said, bool) or said < 1:
+        raise MuseError(f"{key} {said!r} of {where} is not allowed. Use a whole number from 1 on.")
+    return said
+
+
+def _files(said: Any, folder: Path) -> tuple[str, ...]:
+    given = said if isinstance(said, list) else [said]
+    return tuple(
+        str(name) if name in PRESETS else str(_beside(str(name), folder)) for name in given
+    )
+
+
+def _beside(name: str, folder: Path) -> Path:
+    """A path as the file means it, which lies in `folder`."""
+    return folder / Path(name).expanduser()
