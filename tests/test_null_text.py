@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from muse.core.pictures import read_picture
 from muse.core.types import MuseError, Node
 from muse.guides import ConvNet
 from muse.latents import DDIMInversion, LatentSource, NullTextInversion, Start
+from muse.mini import render
 from muse.sampling.engine import run
 from muse.schedulers import Never
 from tests.components import _PictureToy
@@ -97,57 +99,87 @@ def test_it_is_the_published_loop(job: Job, flow: bool) -> None:
     assert 20 < count < 200, "some steps end early, others don't at once"
 
 
+def decibels(off: Tensor) -> float:
+    """PSNR of a range of 1."""
+    return -10 * math.log10(float(off.square().mean()))
+
+
 @pytest.mark.parametrize("flow", [False, True])
 def test_the_picture_comes_back_under_guidance(job: Job, flow: bool) -> None:
+    """At 7.5 within 3 dB of what guidance 1 returns, and 15 dB above no remedy."""
     options: dict[str, Any] = {"backbone": _PictureToy(2, flow), "steps": 25, "size": SIZE}
     point = torch.tensor([[10 * 247 / 255 - 5, 10 * 146 / 255 - 5]]).double()
 
-    def off(source: LatentSource, scale: float) -> float:
+    def kept(source: LatentSource, scale: float) -> float:
         made = sampler(latents=source, guidance_scale=scale, timing=Never(), **options)
         [result] = make(made, [job]).values()
         assert result.failure is None
         assert result.image is not None
-        return float((result.image - point).norm())
+        return decibels(result.image - point)
 
-    fitted = off(NullTextInversion(lr=0.1, tolerance=0, fixed_point=5), 7.5)
-    drifted, alone = off(DDIMInversion(5), 7.5), off(DDIMInversion(5), 1.0)
+    fitted = kept(NullTextInversion(lr=0.1), 7.5)  # most of the toy's tokens are 0: a small unit
+    drifted, alone = kept(DDIMInversion(), 7.5), kept(DDIMInversion(), 1.0)
     print("fitted", fitted, "drifted", drifted, "guidance 1", alone)
-    assert fitted < 0.1 * drifted
+    assert fitted >= alone - 3
+    assert fitted >= drifted + 15
+
+
+def test_a_scene_comes_back_at_guidance_1(tmp_path: Path) -> None:
+    """Negative-prompt inversion with 3 fixed-point iterations, in 10 steps; in 50 it is 84.7 dB at
+    worst (docs/editing.md).
+    """
+    backbone = load_backbone("muse-mini")
+    scene = render(32_000_000)
+    Image.fromarray(scene.image).save(tmp_path / "a.png")
+    job = Job("a", scene.caption, None, 0, tmp_path / "a.png")
+    with torch.no_grad():
+        source = backbone.decode(backbone.encode(read_picture(tmp_path / "a.png", backbone.size)))
+
+    def kept(scale: float) -> float:
+        made = sampler(
+            backbone=backbone, guide=ConvNet(width=8), latents=DDIMInversion(3), steps=10,
+            timing=Never(), guidance_scale=scale, emotion_scale=4.0,
+        )  # fmt: skip
+        [result] = make(made, [job]).values()
+        assert result.image is not None
+        return decibels(result.image.clamp(0, 1) - source.clamp(0, 1))
+
+    alone, drifted = kept(1.0), kept(7.5)
+    print("guidance 1", alone, "guidance 7.5", drifted)
+    assert alone >= 30
+    assert alone >= drifted + 15
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl", "pixart-1024", "sd3", "flux-schnell"])
 def test_every_family_has_a_negative_condition_to_fit(
     tiny_folder: Callable[[str], Path], tmp_path: Path, family: str
 ) -> None:
-    """And many pictures are fitted in one call as each alone is."""
+    """And pictures that are fitted in one call come out as each alone does."""
     backbone = load_backbone(str(tiny_folder(family)))
     jobs = []
-    for seed in range(2):
+    for seed in range(2 if family == "sd" else 1):
         generator = torch.Generator().manual_seed(seed)
         pixels = torch.randint(256, (16, 16, 3), generator=generator, dtype=torch.uint8)
         Image.fromarray(pixels.numpy()).save(tmp_path / f"{seed}.png")
         jobs.append(Job(str(seed), "two cats", None, seed, tmp_path / f"{seed}.png"))
     options: dict[str, Any] = {
-        "backbone": backbone, "guide": ConvNet(width=8), "steps": 4, "size": (16, 16),
+        "backbone": backbone, "guide": ConvNet(width=8), "steps": 3, "size": (16, 16),
         "timing": Never(), "guidance_scale": 3.0,
     }  # fmt: skip
 
-    def returned(source: LatentSource) -> dict[str, float]:
-        found = make(sampler(latents=source, **options), jobs)
-        assert [result.failure for result in found.values()] == [None] * 2
+    def off(source: LatentSource, *some: Job) -> dict[str, float]:
+        found = make(sampler(latents=source, **options), list(some))
+        assert [result.failure for result in found.values()] == [None] * len(some)
         with torch.no_grad():
-            return {
-                job.id: (found[job.id].latent - latent_of(backbone, job)).square().mean().item()
-                for job in jobs
-            }
+            ends = {job.id: (found[job.id].latent, latent_of(backbone, job)) for job in some}
+        return {name: float((end - source).norm()) for name, (end, source) in ends.items()}
 
-    null = NullTextInversion(iterations=5, lr=0.1, tolerance=0, fixed_point=2)
-    fitted, drifted = returned(null), returned(DDIMInversion(2))
+    null = NullTextInversion(iterations=4, lr=0.1, tolerance=0, fixed_point=1)
+    fitted, drifted = off(null, *jobs), off(DDIMInversion(1), *jobs)
     print(fitted, drifted)
-    assert all(fitted[name] < 0.9 * drifted[name] for name in fitted)
-    [alone] = make(sampler(latents=null, **options), jobs[:1]).values()
-    again = (alone.latent - latent_of(backbone, jobs[0])).square().mean().item()
-    assert again == pytest.approx(fitted["0"], rel=0.02)
+    assert all(fitted[name] < drifted[name] for name in fitted)
+    if family == "sd":
+        assert off(null, jobs[0])["0"] == pytest.approx(fitted["0"], rel=0.01)
 
 
 def latent_of(backbone: Backbone, job: Job) -> Tensor:
