@@ -348,13 +348,15 @@ def test_a_flow_is_a_stable_diffusion_3_pipeline_with_the_parts_that_it_shares(f
     assert {path.name for path in tmp_path.iterdir()} == {
         "transformer", "scheduler", "model_index.json",
     }  # fmt: skip
-    clip = CLIPTextModelWithProjection.from_pretrained(folder / "clip")
+    clip = CLIPTextModelWithProjection.from_pretrained(folder / "clip", dtype=torch.float32)
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     pipeline = StableDiffusion3Pipeline.from_pretrained(
         tmp_path,
-        vae=AutoencoderKL.from_pretrained(folder / "vae"),
+        vae=AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32),
         **dict.fromkeys(("text_encoder", "text_encoder_2"), clip),
         **dict.fromkeys(("tokenizer", "tokenizer_2"), tokenizer),
+        **dict.fromkeys(("text_encoder_3", "tokenizer_3")),
+        torch_dtype=torch.float32,
     )
     pipeline.set_progress_bar_config(disable=True)
     words = {"num_inference_steps": 2, "height": 64, "width": 64, "max_sequence_length": 1}

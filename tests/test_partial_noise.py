@@ -182,7 +182,7 @@ def test_less_than_a_step_and_no_picture_fail_their_job_alone(tmp_path: Path) ->
     found = make(made, wanted)
     assert found[job.id].failure is None
     assert found["few"].failure == (
-        "strength = 0.1 of 8 steps is less than one. Use 0.12 or more, or more steps."
+        "strength = 0.1 of 8 steps is less than one. Use 0.125 or more, or more steps."
     )
     assert found["none"].failure == (
         "Job 'none' has no picture to start from. Add an 'image' to it."

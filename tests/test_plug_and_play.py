@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from muse.backbones import PipelineBackbone, load_backbone
+from muse.cli import main
 from muse.core.asks import Predict
 from muse.core.jobs import Job
 from muse.core.types import Cond, Denoised, MuseError, Node
@@ -336,3 +337,14 @@ def test_templates_that_are_none(template: str) -> None:
     for steering in (EmotionWord, PlugAndPlay):
         with pytest.raises(MuseError, match=r"template = .* is not allowed\. Use a text with"):
             steering(template=template)
+
+
+def test_a_prompt_with_the_word_that_no_model_reads_ends_a_run_before_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model.steering=EmotionWord", "--model.steering.template=an image of {emotion}"]
+    folder = tmp_path / "run"
+    config = str(Path(__file__).parent.parent / "configs" / "toy.yaml")
+    code = main(["fit-free", "--config", config, "--output_dir", str(folder), *words])
+    assert code == 2
+    assert "Prompt 'an image of amusement' names 0 of the toy's places" in capsys.readouterr().err

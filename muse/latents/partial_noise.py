@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from typing import Any, ClassVar
 
@@ -53,7 +54,7 @@ class PartialNoise(LatentSource):
         if node == steps:
             raise MuseError(
                 f"strength = {self.strength:g} of {steps} steps is less than one. "
-                f"Use {1 / steps:.2g} or more, or more steps."
+                f"Use {math.ceil(1000 / steps) / 1000:g} or more, or more steps."
             )
         noise = torch.randn(latent.shape, generator=job.noise()).to(latent)
         return Start(Denoised(latent, noise).at(grid[node].alpha, grid[node].sigma), node)

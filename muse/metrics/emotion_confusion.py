@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from muse.core.emotions import EMOTIONS, POSITIVE, distance
+from muse.core.emotions import EMOTIONS, POSITIVE, distance, strongest
 from muse.guides import Guide
 from muse.metrics.base import Made, Metric
 from muse.metrics.emotion import EmotionAccuracy
@@ -47,11 +47,11 @@ class ECC(Metric):
     def describe(self, pictures: Sequence[Made]) -> Tensor:
         """The numbers of the target and of the likeliest emotion, (N, 2)."""
         read = self.judge.read(pictures).argmax(-1).tolist()
-        rows = [
-            [float(EMOTIONS.index(*p.target)) if len(p.target) == 1 else float("nan"), float(found)]
-            for p, found in zip(pictures, read, strict=True)
+        wanted = [
+            float(EMOTIONS.index(strongest(p.target))) if len(p.target) == 1 else float("nan")
+            for p in pictures
         ]
-        return torch.tensor(rows, dtype=torch.float64)
+        return torch.tensor([wanted, read], dtype=torch.float64).T
 
     def sum_up(self, described: Tensor) -> float:
         """In (0, 1]."""

@@ -220,6 +220,12 @@ class Steering(nn.Module, ABC):
             MuseError: such a part.
         """
 
+    def prompts(self, job: Job) -> Sequence[str]:
+        """Other prompts than the job's own that it has encoded (`Step.embed`); by default none. Who
+        checks prompts before a run checks these too.
+        """
+        return ()
+
     def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Tensors:
         """The state of one row (1, ...) when steering begins; by default none.
 

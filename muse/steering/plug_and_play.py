@@ -9,10 +9,11 @@ from typing import Any
 
 from muse.backbones import Backbone
 from muse.core.asks import Ask
+from muse.core.jobs import Job
 from muse.core.types import MuseError, Tensors
 from muse.latents import LatentSource
 from muse.steering.base import Steered, Steering, Step
-from muse.steering.word import TEMPLATE, checked, worded
+from muse.steering.word import TEMPLATE, checked, prompts_of
 
 RESNET = re.compile(r"up_blocks\.(\d+)\.resnets\.(\d+)\.conv2")
 """A layer of a UNet's decoder, by the last convolution of its residual block."""
@@ -91,6 +92,10 @@ class PlugAndPlay(Steering):
                 f"{type(latents).__name__} gives no path. Use DDIMInversion."
             )
 
+    def prompts(self, job: Job) -> Sequence[str]:
+        """The one with the word; none where nothing is steered."""
+        return prompts_of(self.template, job)
+
     def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """The guided prediction with what is injected at this step."""
         give: Tensors = {}
@@ -99,8 +104,8 @@ class PlugAndPlay(Steering):
             if step.source is None:
                 raise MuseError("PlugAndPlay needs the path of a picture. Use DDIMInversion.")
             [(_, give)] = yield [replace(step.source, take=take)]
-        cond = step.embed(worded(self.template, step.job))
-        return Steered((yield from step.guided(cond, give)), state)
+        [prompt] = self.prompts(step.job)
+        return Steered((yield from step.guided(step.embed(prompt), give)), state)
 
     def injected(self, step: Step) -> tuple[str, ...]:
         """The names of what is injected at a step."""

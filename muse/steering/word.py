@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from string import Formatter
 from typing import Any
 
@@ -38,17 +38,24 @@ class EmotionWord(Steering):
         super().__init__()
         self.template = checked(template)
 
+    def prompts(self, job: Job) -> Sequence[str]:
+        """The one with the word; none where nothing is steered."""
+        return prompts_of(self.template, job)
+
     def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """The guided prediction under the prompt with the word."""
-        cond = step.embed(worded(self.template, step.job))
+        [prompt] = self.prompts(step.job)
+        cond = step.embed(prompt)
         return Steered((yield from step.guided(cond)), state)
 
 
-def worded(template: str, job: Job) -> str:
-    """A job's prompt with its emotion's name, as `template` says."""
-    target = job.target or {}
+def prompts_of(template: str, job: Job) -> list[str]:
+    """A job's prompt with its emotion's name, as `template` says; none of a job without one."""
+    if job.target is None:
+        return []
+    target = job.target
     names = sorted(target, key=lambda name: -target[name])
-    return template.format(prompt=job.prompt, emotion=" and ".join(names))
+    return [template.format(prompt=job.prompt, emotion=" and ".join(names))]
 
 
 def checked(template: str) -> str:

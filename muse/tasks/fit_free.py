@@ -203,7 +203,8 @@ class FitFree(L.LightningModule):
         for line in self.notes:
             self._note(line)
         latents, backbone = self.sampler.latents, self.sampler.backbone
-        prompts, encoded = dict.fromkeys(job.prompt for job in jobs), self.sampler.prompts
+        others, encoded = self.sampler.answers.steering.prompts, self.sampler.prompts
+        prompts = dict.fromkeys(text for job in jobs for text in (job.prompt, *others(job)))
         with self.trainer.precision_plugin.predict_step_context():  # as they are encoded in the run
             for count, prompt in enumerate(prompts):
                 if count < encoded.room:

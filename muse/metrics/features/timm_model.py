@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor
 
@@ -33,7 +35,7 @@ class TimmFeatures(Extractor):
         logits: bool = False,
     ) -> None:
         super().__init__()
-        self.model = create_model(model, checkpoint is None, classes, {})
+        self.model: Any = create_model(model, checkpoint is None, classes, {})
         self.transform = create_transform(**resolve_model_data_config(self.model))
         self.logits = logits
         if checkpoint is not None:
