@@ -40,15 +40,14 @@ KEPT = (
 """Of a record, what the page shows."""
 
 
-def page(found: Found, figures: Mapping[str, Path], room: int = ROOM) -> str:
+def page(found: Found, figures: Mapping[str, Path]) -> str:
     """The page, as HTML.
 
     Args:
         found: the study.
         figures: title -> PNG.
-        room: bytes that all pictures may take.
     """
-    data = json.dumps(told(found, figures, room), ensure_ascii=False, allow_nan=False)
+    data = json.dumps(told(found, figures), ensure_ascii=False, allow_nan=False)
     parts = {
         "style": (FOLDER / "style.css").read_text(encoding="utf-8"),
         "script": "".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS),
@@ -62,9 +61,9 @@ def page(found: Found, figures: Mapping[str, Path], room: int = ROOM) -> str:
     )
 
 
-def told(found: Found, figures: Mapping[str, Path], room: int) -> dict[str, Any]:
+def told(found: Found, figures: Mapping[str, Path]) -> dict[str, Any]:
     """What the page shows, for its script."""
-    images = _Images(room)
+    images = _Images(ROOM)
     shown = _shown(found, images)
     judges = [m for m in found.evaluation.measured if m.readings]
     every = list(range(len(found.records)))
