@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -110,12 +111,10 @@ def test_shipped_studies_run(
         {**figure, **({"metrics": ["judge", "green"]} if "metrics" in figure else {})}
         for figure in said.get("figures", [])
     ]
-    copy = path.with_name(f".{tmp_path.name}.yaml")  # paths are relative to it
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")  # paths are relative to the file
+    copy = tmp_path / path.relative_to(ROOT)
     copy.write_text(yaml.safe_dump(renamed, sort_keys=False))
-    try:
-        assert tiny(copy, *words, family=FAMILY.get(path.stem, "sd")) == 0
-    finally:
-        copy.unlink()
+    assert tiny(copy, *words, family=FAMILY.get(path.stem, "sd")) == 0
     found = json.loads((tmp_path / "out/table.json").read_text())
     names = [arm["name"] for arm in said["arms"]]
     assert [arm["name"] for arm in found["arms"]] == names

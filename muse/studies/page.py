@@ -31,8 +31,7 @@ SCRIPTS = ("elements.js", "results.js", "pictures.js", "dialog.js", "charts.js")
 SIDE = 256
 """Pixels of the longer side that pictures are shrunk to."""
 ROOM = 8_000_000
-"""Bytes that all pictures may take; of a larger study the first jobs are shown that `spreading` takes.
-"""
+"""Bytes that all pictures may take; a larger study shows the first jobs that `spreading` takes."""
 KEPT = (
     *("id", "prompt", "target", "seed", "image", "start_step", "inherent", "iterations", "notes"),
     *("probabilities", "cost", "seconds", "made_by", "config_digest"),
@@ -218,7 +217,9 @@ def _shot(
 
 def _value(value: float, show: str) -> str:
     """A picture's own number; a share that is none or all is a yes or no."""
-    return ("no", "yes")[int(value)] if show.endswith("%") and value in (0, 1) else f"{value:{show}}"
+    return (
+        ("no", "yes")[int(value)] if show.endswith("%") and value in (0, 1) else f"{value:{show}}"
+    )
 
 
 def _cell(estimate: Any, text: str) -> dict[str, Any]:
