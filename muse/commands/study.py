@@ -20,19 +20,16 @@ from rich.table import Table as Shown
 from muse.commands.errors import explain
 from muse.commands.evaluate import MINI, check_device, metrics_parser, parse
 from muse.commands.lightning import quiet
-from muse.core.files import make_folder, replacing, write_text
+from muse.core.files import make_folder
 from muse.core.jobs import Job
 from muse.core.types import MuseError
 from muse.metrics import Metric
-from muse.studies import Arm, ArmPictures, Found, Runner, Study, foreign_pictures, measure, tables
-from muse.studies.bundle import bundle
-from muse.studies.figures import figures
+from muse.studies import Arm, ArmPictures, Runner, Study, foreign_pictures, measure, tables
 from muse.studies.file import MOST
 from muse.studies.jobs import spread, study_jobs
-from muse.studies.page import page
+from muse.studies.results import write
 from muse.studies.runner import Run
 from muse.studies.tables import Table, remarks
-from muse.studies.writing import as_csv, as_json, markdown
 
 STUDIES = Path("outputs/studies")
 QUICK = 8
@@ -68,38 +65,11 @@ def study(words: Sequence[str]) -> int:
     written = write(found, folder, device, given.bundle)
     shown = _shown(tables(found)[0])
     console = Console(highlight=False)
-    Console(width=max(console.width, console.measure(shown).maximum)).print(shown)
+    natural = Console(width=1_000).measure(shown).maximum  # a narrow terminal folds the lines
+    Console(width=max(console.width, natural)).print(shown)
     for line in [*remarks(found), *written]:
         console.print(line, soft_wrap=True, markup=False)
     return int(bool(found.evaluation.unreadable) or any(arm.failed for arm in arms))
-
-
-def write(found: Found, folder: Path, device: str = "cpu", bundled: bool = False) -> list[str]:
-    """Write table.md, .csv and .json, the figures, report.html and, where wanted, bundle.zip.
-
-    Returns:
-        what to tell about them.
-    """
-    drawn, plates = {}, folder / "figures"
-    for number, (title, figure) in enumerate(figures(found, device).items(), start=1):
-        make_folder(plates)
-        drawn[title] = plates / f"figure-{number}.png"
-        with replacing(drawn[title]) as temporary:
-            figure.savefig(temporary, dpi=150)
-    names = {title: path.relative_to(folder).as_posix() for title, path in drawn.items()}
-    texts = {"table.md": markdown(found, names), "table.csv": as_csv(found)}
-    texts["table.json"] = as_json(found)
-    texts["report.html"] = page(found, drawn)
-    for name, text in texts.items():
-        write_text(folder / name, text)
-    lines = [f"The tables are {folder / 'table.md'}, the pictures {folder / 'report.html'}"]
-    if bundled:
-        files = [*(folder / name for name in texts if name != "report.html"), *drawn.values()]
-        path, left = bundle(found, folder, texts["report.html"], files)
-        size = path.stat().st_size / 1e6
-        lines.append(f"To attach to an issue: {path} ({size:.1f} MB)")
-        lines += [f"No room in it for {', '.join(left)}."] if left else []
-    return lines
 
 
 def _parser() -> ArgumentParser:
@@ -117,7 +87,7 @@ def _parser() -> ArgumentParser:
         help="where the arms' runs lie; studies share them (default: beside the other studies, or "
         "in --output_dir where that is given)")  # fmt: skip
     add("--quick", action=ActionYesNo, default=False,
-        help=f"{QUICK} pictures an arm, without arms of more than {MOST} evaluations a picture")  # fmt: skip
+        help=f"{QUICK} pictures an arm, no arms of over {MOST} evaluations a picture")  # fmt: skip
     add("--limit", type=int | None, default=None, help="so many jobs, spread over all")
     add("--jobs", type=str | None, default=None, help="another file of jobs, or of prompts (.txt)")
     add("--metrics", type=str | None, default=None, help="another list of metrics, a file")
@@ -214,7 +184,9 @@ def _made(arm: Arm, plan: Run | ArmPictures, runner: Runner, number: str) -> Arm
     with _about(arm):
         left = plan.left
         there = len(plan.jobs) - left
-        print(f"Arm {arm.name!r} ({number}): {there} pictures are there, {left} to make.", flush=True)
+        print(
+            f"Arm {arm.name!r} ({number}): {there} pictures are there, {left} to make.", flush=True
+        )
         runner.make(plan)
         return plan.pictures()
 

@@ -13,8 +13,8 @@ LEAST = 1e-12
 
 
 def tsne(points: Tensor, perplexity: float = 30.0) -> Tensor:
-    r"""Exact t-SNE (van der Maaten and Hinton 2008), by gradient descent from the first two principal
-    components, so that it is the same every time.
+    r"""Exact t-SNE (van der Maaten and Hinton 2008), by gradient descent from the first two
+    principal components, so that it is the same every time.
 
     Similarities are :math:`p_{ij} \propto e^{-\|x_i - x_j\|^2 / 2 \sigma_i^2}`, each
     :math:`\sigma_i` of the given perplexity, symmetrised; on the plane

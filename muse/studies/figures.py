@@ -101,8 +101,8 @@ def _traces(pictures: ArmPictures) -> list[dict[str, Any]]:
 def features(
     found: Found, arms: Mapping[str, ArmPictures], clip: str, device: str = "cpu"
 ) -> Figure | None:
-    r"""The pictures of each arm on one map, t-SNE of CLIP's normalised features, with their variance
-    within an emotion (the paper's Fig. 4).
+    r"""The pictures of each arm on one map, t-SNE of CLIP's normalised features, with their
+    variance within an emotion (the paper's Fig. 4).
 
     The variance is the mean over emotions and dimensions of :math:`\mathrm{Var}(E_I(image))`, times
     1,000: how the paper normalises it is not told.
@@ -123,14 +123,18 @@ def features(
         x, y = next(places).T.numpy()
         colors = [COLORS[emotion] for emotion in labels[name]]
         axes.scatter(x, y, s=14, c=colors, alpha=0.8, linewidths=0)
-        told = f"{name}\nvariance {1000 * variance(part, labels[name]):.3f}e-3, {len(part)} pictures"
+        told = (
+            f"{name}\nvariance {1000 * variance(part, labels[name]):.3f}e-3, {len(part)} pictures"
+        )
         axes.set_title(told, fontsize=9.5, loc="left", color=INK)
         axes.set_xticks([])
         axes.set_yticks([])
         quiet(axes)
     handles = [swatch(COLORS[name], name) for name in WHEEL]
     columns = 8 if len(parts) > 2 else 4
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8
+    )
     return figure
 
 

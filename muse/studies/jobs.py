@@ -46,7 +46,7 @@ def spread(jobs: Sequence[Job], count: int) -> list[Job]:
 
 
 def spreading(jobs: Sequence[Job]) -> Iterator[int]:
-    """The places of all jobs, in an order in which targets, and then prompts, come equally often."""
+    """The places of all jobs, in an order in which targets, then prompts, come equally often."""
     targets: Counter[str] = Counter()
     prompts: Counter[str] = Counter()
     left = {n: (target_text(dict(job.target or {})), job.prompt) for n, job in enumerate(jobs)}

@@ -31,8 +31,7 @@ SCRIPTS = ("elements.js", "results.js", "pictures.js", "dialog.js", "charts.js")
 SIDE = 256
 """Pixels of the longer side that pictures are shrunk to."""
 ROOM = 8_000_000
-"""Bytes that all pictures may take; of a larger study the first jobs are shown that `spreading` takes.
-"""
+"""Bytes that all pictures may take; a larger study shows the first jobs that `spreading` takes."""
 KEPT = (
     *("id", "prompt", "target", "seed", "image", "start_step", "inherent", "iterations", "notes"),
     *("probabilities", "cost", "seconds", "made_by", "config_digest"),
@@ -40,15 +39,14 @@ KEPT = (
 """Of a record, what the page shows."""
 
 
-def page(found: Found, figures: Mapping[str, Path], room: int = ROOM) -> str:
+def page(found: Found, figures: Mapping[str, Path]) -> str:
     """The page, as HTML.
 
     Args:
         found: the study.
         figures: title -> PNG.
-        room: bytes that all pictures may take.
     """
-    data = json.dumps(told(found, figures, room), ensure_ascii=False, allow_nan=False)
+    data = json.dumps(told(found, figures), ensure_ascii=False, allow_nan=False)
     parts = {
         "style": (FOLDER / "style.css").read_text(encoding="utf-8"),
         "script": "".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS),
@@ -62,9 +60,9 @@ def page(found: Found, figures: Mapping[str, Path], room: int = ROOM) -> str:
     )
 
 
-def told(found: Found, figures: Mapping[str, Path], room: int) -> dict[str, Any]:
+def told(found: Found, figures: Mapping[str, Path]) -> dict[str, Any]:
     """What the page shows, for its script."""
-    images = _Images(room)
+    images = _Images(ROOM)
     shown = _shown(found, images)
     judges = [m for m in found.evaluation.measured if m.readings]
     every = list(range(len(found.records)))
@@ -219,7 +217,9 @@ def _shot(
 
 def _value(value: float, show: str) -> str:
     """A picture's own number; a share that is none or all is a yes or no."""
-    return ("no", "yes")[int(value)] if show.endswith("%") and value in (0, 1) else f"{value:{show}}"
+    return (
+        ("no", "yes")[int(value)] if show.endswith("%") and value in (0, 1) else f"{value:{show}}"
+    )
 
 
 def _cell(estimate: Any, text: str) -> dict[str, Any]:

@@ -151,8 +151,8 @@ class Runner:
         made.trainer.fit_free(task, Jobs(jobs))
         stopped = task.stopped
         del made, task
-        gc.collect()  # a model and its trainer know each other
         if torch.cuda.is_available():
+            gc.collect()  # a model and its trainer know each other
             torch.cuda.empty_cache()
         if stopped is not None:
             raise stopped

@@ -34,7 +34,8 @@ const known = (column) => first.rows.some((row) => row.cells[first.columns.findI
 const axes = { cost: costs.find((name) => name !== "gradients" && known(name)), score: scores.includes(wanted.judge) ? wanted.judge : scores[0] };
 
 function chart() {
-  const [width, height, left, right, top, bottom] = [760, 400, 56, 110, 12, 44];
+  const width = Math.max(320, Math.min(760, byId("chart").clientWidth));
+  const [height, left, right, top, bottom] = [Math.max(300, 0.53 * width), 48, 110, 12, 44];
   const column = (name) => first.columns.findIndex((one) => one.name === name);
   const points = first.rows.map((row) => ({ name: row.arm, x: row.cells[column(axes.cost)].ends[0], y: row.cells[column(axes.score)].ends, text: row.cells[column(axes.score)].text }))
     .filter((point) => point.x !== null && point.y[0] !== null);
@@ -96,5 +97,6 @@ if (needs.cost) {
   cost.querySelector("select").value = axes.cost;
   byId("cost-choices").append(score, cost);
   chart();
+  window.addEventListener("resize", chart);
 }
 for (const figure of data.figures) byId("plates").append(make("figure", { class: "plate" }, make("figcaption", {}, figure.title), make("img", { src: figure.src, alt: figure.title })));

@@ -21,6 +21,7 @@ function choice(label, names, chosen) {
   return make("label", { class: "field" }, label, list);
 }
 
+const many = (count, name) => `${count} ${name}${count === 1 ? "" : "s"}`;
 const image = (number, text) => make("img", { src: data.images[number], alt: text, loading: "lazy", decoding: "async" });
 const dot = (emotion) => make("span", { class: "dot", c: data.emotions[emotion] ?? "" });
 

@@ -60,7 +60,7 @@ function pictures() {
   byId("shots").replaceChildren(...parts);
   const count = jobs.reduce((sum, job) => sum + arms.filter((arm) => fits(shotOf(arm, job))).length, 0);
   const part = data.jobs.length < data.of ? ` This page has room for ${data.jobs.length} of the study’s ${data.of} jobs.` : "";
-  byId("count").textContent = `${count} pictures of ${prompts.length} prompts.${part}`;
+  byId("count").textContent = `${many(count, "picture")} of ${many(prompts.length, "prompt")}.${part}`;
 }
 
 function block(prompt, jobs, arms) {

@@ -13,7 +13,7 @@ function results(number) {
     "aria-sort": place === sorting.column ? (sorting.falling ? "descending" : "ascending") : null,
   }, make("button", { type: "button", click: () => sortBy(number, place) }, column.name)));
   const body = rows.map((row) => make("tr", {}, make("th", { scope: "row" }, row.arm,
-    make("small", {}, `${row.pictures} pictures`)), row.cells.map((cell, place) => shown(cell, table, place))));
+    make("small", {}, many(row.pictures, "picture"))), row.cells.map((cell, place) => shown(cell, table, place))));
   byId("table").replaceChildren(make("table", {},
     make("thead", {}, make("tr", {}, make("th", { scope: "col" }), heads)), make("tbody", {}, body)));
 }

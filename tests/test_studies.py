@@ -1,0 +1,267 @@
+"""Studies whose arms are made: what is shared, what goes on, and every shipped file."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from muse.cli import main
+from muse.core.emotions import WHEEL
+from muse.core.jobs import Job, derive_seed
+from muse.mini.captions import DEVELOPMENT, TEST_KNOWN, TEST_NEW
+from muse.runs import RunFolder
+from muse.sampling import Sampler
+from muse.studies import Runner, Study
+from muse.studies import bundle as bundling
+from tests.study_parts import metrics, paint
+from tests.test_cli import one_line
+
+ROOT = Path(__file__).parent.parent
+STUDIES = sorted((ROOT / "configs/studies").rglob("*.yaml"))
+SHIPPED = [path for path in STUDIES if path.name != "metrics.yaml"]
+COLOURS = [
+    "--model.guide=tests.study_parts.ByColour",
+    "--model.similarity=tests.study_parts.Brightness",
+]
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Studies name examples/ by import path."""
+    monkeypatch.chdir(ROOT)
+
+
+def write(path: Path, **said: Any) -> str:
+    path.write_text(yaml.safe_dump(said, sort_keys=False))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where shipped studies have their runs: some ask for the same."""
+    return tmp_path_factory.mktemp("studies") / "arms"
+
+
+@pytest.fixture
+def tiny(tiny_folder: Callable[[str], Path], tmp_path: Path) -> Callable[..., int]:
+    """`muse study` on a tiny Stable Diffusion, two steps of it."""
+    listed = write(tmp_path / "metrics.yaml", metrics=metrics())
+
+    def run(file: str | Path, *words: str, family: str = "sd") -> int:
+        made = [f"--model.backbone.pretrained={tiny_folder(family)}", "--model.steps=2"]
+        made += ["--model.size=[16, 16]", "--trainer.accelerator=cpu"]
+        own = ["--metrics", listed, "--output_dir", str(tmp_path / "out")]
+        return main(["study", str(file), *own, *COLOURS, *made, *words])
+
+    return run
+
+
+def tables(folder: Path) -> list[list[str]]:
+    """table.csv without seconds, which a clock tells."""
+    rows = list(csv.reader((folder / "table.csv").read_text().splitlines()))
+    place = rows[0].index("seconds")
+    return [row[:place] + row[place + 1 :] if len(row) > place else row for row in rows]
+
+
+def small(path: Path, **more: Any) -> str:
+    """Two prompts in two emotions; the plain model, told alike and otherwise, and two steered."""
+    said: dict[str, Any] = {
+        "title": "small",
+        "options": {"timing": "Always", "max_iterations": 1},
+        "jobs": {"prompts": ["a dog", "a cat"], "emotions": ["awe", "fear"]},
+        "arms": [
+            {"name": "plain", "emotion": "none"},
+            {"name": "word", "emotion": "none", "prompt": "{prompt}, {emotion}"},
+            {"name": "default"},
+            {"name": "two", "options": {"max_iterations": 2}},
+        ],
+    }
+    return write(path, **{**said, **more})
+
+
+FAMILY = {"table1_sdxl": "sdxl"}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_shipped_studies_run(
+    path: Path, tiny: Callable[..., int], tmp_path: Path, runs: Path
+) -> None:
+    """As they stand, but for the model, what guides and judges, one job and one step; of those with
+    many arms, which differ by a number, some.
+    """
+    words = ["--limit=1", "--arms", str(runs), "--model.backbone.preview_decoder=null"]
+    words += ["--model.steps=1", "--model.max_iterations=1"]
+    if path.parent.name == "sd15" and path.stem == "table2":
+        paint(tmp_path / "photo.png", "fear")
+        (tmp_path / "coco.csv").write_text("image,prompt,emotion\nphoto.png,a dog,awe\n")
+        words += ["--jobs", str(tmp_path / "coco.csv")]
+    said = yaml.safe_load(path.read_text())
+    few = [*said["arms"][:3], *(a for a in said["arms"][3:] if a["name"] == said.get("compare"))]
+    said["arms"] = said["arms"] if len(said["arms"]) < 8 else few
+    renamed = {**said, "ranks": {"Emotion": ["judge"]} if "ranks" in said else {}}
+    renamed["figures"] = [
+        {**figure, **({"metrics": ["judge", "green"]} if "metrics" in figure else {})}
+        for figure in said.get("figures", [])
+    ]
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")  # paths are relative to the file
+    copy = tmp_path / path.relative_to(ROOT)
+    copy.write_text(yaml.safe_dump(renamed, sort_keys=False))
+    assert tiny(copy, *words, family=FAMILY.get(path.stem, "sd")) == 0
+    found = json.loads((tmp_path / "out/table.json").read_text())
+    names = [arm["name"] for arm in said["arms"]]
+    assert [arm["name"] for arm in found["arms"]] == names
+    assert [arm["pictures"] for arm in found["arms"]] == [1] * len(names)
+    assert said["title"] in (tmp_path / "out/table.md").read_text()
+    page = (tmp_path / "out/report.html").read_text()
+    assert "{{" not in page
+    assert "://" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_arm_of_shipped_studies_can_be_planned(path: Path, tmp_path: Path) -> None:
+    """With its own model and guide; none are loaded. Arms differ."""
+    jobs = [Job("a", "a dog", {"awe": 1.0}, 0)]
+    runner = Runner(tmp_path)
+    plans = [runner.plan(arm, jobs, jobs) for arm in Study.read(path).arms]
+    assert len({plan.folder for plan in plans}) == len(plans)
+    assert all(plan.given.model.slots == 1 for plan in plans)
+
+
+def test_shipped_prompts_are_those_of_the_package() -> None:
+    folder = ROOT / "configs/studies"
+    every = [*TEST_KNOWN, *TEST_NEW]
+    assert (folder / "prompts40.txt").read_text().splitlines() == every
+    assert (folder / "prompts.txt").read_text().splitlines() == every[::4]
+    rows = list(csv.DictReader((folder / "development.csv").read_text().splitlines()))
+    assert [row["prompt"] for row in rows] == list(DEVELOPMENT)
+    assert [row["emotion"] for row in rows] == [WHEEL[i % 8] for i in range(20)]
+    assert [int(row["seed"]) for row in rows] == [derive_seed(0, row["prompt"]) for row in rows]
+
+
+def test_killed_and_started_again_ends_with_the_same_table(
+    tiny: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = small(tmp_path / "small.yaml")
+    assert tiny(file, "--output_dir", str(tmp_path / "whole")) == 0
+    saved: list[str] = []
+    save = RunFolder.save
+
+    def until_killed(self: RunFolder, result: Any, backbone: Any) -> None:
+        if len(saved) == 8:  # in the middle of the third arm
+            raise KeyboardInterrupt
+        save(self, result, backbone)
+        saved.append(f"{self.path.name}/{result.job.id}")
+
+    monkeypatch.setattr(RunFolder, "save", until_killed)
+    assert tiny(file) == 130
+    assert not (tmp_path / "out/table.md").exists()
+    before = list(saved)
+    saved.extend([""] * 100)  # kill no more
+    assert tiny(file) == 0
+    after = saved[108:]
+    assert len(before) == 8
+    assert len(after) == 2 + 4 + 4 + 4 - 8
+    assert not {*before} & {*after}
+    assert tables(tmp_path / "out") == tables(tmp_path / "whole")
+
+
+def test_what_is_done_is_not_even_loaded(
+    tiny: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plain model makes a picture for each prompt; arms that ask for the same share a run; a
+    study of the same jobs, fewer of them, finds them there.
+    """
+    arms = [{"name": "plain", "emotion": "none"}, {"name": "default"}]
+    arms += [{"name": "again"}, {"name": "also plain", "emotion": "none"}]
+    file = small(tmp_path / "first.yaml", arms=arms)
+    assert tiny(file, "--arms", str(tmp_path / "arms")) == 0
+    folders = sorted(path.name for path in (tmp_path / "arms").iterdir() if path.is_dir())
+    assert [name.rpartition("-")[0] for name in folders] == ["default", "plain"]
+    pictures = [len(list((tmp_path / "arms" / name / "images").iterdir())) for name in folders]
+    assert pictures == [4, 2]
+    told = (tmp_path / "out/table.md").read_text()
+    assert "Arm 'again' is the run of 'default'." in told
+    assert "Arm 'also plain' is the run of 'plain'." in told
+
+    def loaded(self: Sampler, *parts: Any, **named: Any) -> None:
+        raise AssertionError("a sampler was built")
+
+    monkeypatch.setattr(Sampler, "__init__", loaded)
+    second = small(tmp_path / "second.yaml", arms=[{"name": "other name"}])
+    where = ["--arms", str(tmp_path / "arms"), "--output_dir", str(tmp_path / "second")]
+    assert tiny(second, *where, "--limit", "2") == 0
+    found = json.loads((tmp_path / "second/table.json").read_text())
+    assert found["arms"][0]["pictures"] == 2
+    assert "2 of the 4 jobs" in "".join(found["remarks"])
+
+
+def test_quick_leaves_out_what_takes_long(tiny: Callable[..., int], tmp_path: Path) -> None:
+    arms = [
+        {"name": "default"},
+        {"name": "published", "evaluations": 6000, "limit": 1},
+        {"name": "few", "evaluations": 500, "limit": 1},
+    ]
+    jobs = {"prompts": ["a dog", "a cat", "a hen"], "emotions": ["awe", "fear", "anger"]}
+    file = small(tmp_path / "small.yaml", arms=arms, jobs=jobs, compare="published")
+    assert tiny(file, "--quick", "--bundle") == 0
+    found = json.loads((tmp_path / "out/table.json").read_text())
+    assert [(arm["name"], arm["pictures"]) for arm in found["arms"]] == [("default", 8), ("few", 1)]
+    assert "about 6,000 evaluations" in found["remarks"][1]
+    assert found["compared_with"] == "default"
+    names = set(zipfile.ZipFile(tmp_path / "out/bundle.zip").namelist())
+    arms_of = {f"arms/{name}/{file}" for name in ("default", "few") for file in
+               ("config.yaml", "records.jsonl")}  # fmt: skip
+    tables_of = {"table.md", "table.csv", "table.json", "report.html", "study.yaml", "machine.json"}
+    assert names == arms_of | tables_of
+
+
+def test_a_bundle_has_a_limit(
+    tiny: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What finds no room is named; the tables go first."""
+    monkeypatch.setattr(bundling, "MOST", 6_000)
+    assert tiny(small(tmp_path / "small.yaml"), "--bundle", "--limit", "1") == 0
+    archive = tmp_path / "out/bundle.zip"
+    assert archive.stat().st_size <= 6_000
+    assert "table.md" in zipfile.ZipFile(archive).namelist()
+    assert "No room in it for report.html" in capsys.readouterr().out
+    with zipfile.ZipFile(archive) as read:
+        machine = json.loads(read.read("machine.json"))
+    assert machine["arms"]["default"]["pictures"] == 1
+    assert machine["arms"]["default"]["devices"] == ["cpu"]
+    assert machine["versions"]["torch"]
+
+
+@pytest.mark.parametrize(
+    ("arm", "told"),
+    [
+        ({"options": {"loss.content_weigth": 1}}, "content_weigth"),
+        ({"options": {"timing": "Allways"}}, "Did you mean 'Always'?"),
+        ({"config": "nothing.yaml"}, "nothing.yaml"),
+        ({"options": {"max_iterations": "many"}}, "max_iterations"),
+    ],
+)
+def test_a_mistake_in_an_arm_is_told_before_anything_is_made(
+    arm: dict[str, Any],
+    told: str,
+    tiny: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = small(tmp_path / "small.yaml", arms=[{"name": "good"}, {"name": "bad", **arm}])
+    assert tiny(file) == 2
+    line = one_line(capsys)
+    assert line.startswith("muse: error: Arm 'bad': ")
+    assert told in line
+    assert not (tmp_path / "out/arms").exists()
