@@ -135,19 +135,15 @@ def test_a_scene_comes_back_at_guidance_1(tmp_path: Path) -> None:
     with torch.no_grad():
         source = backbone.decode(backbone.encode(read_picture(tmp_path / "a.png", backbone.size)))
 
-    def kept(scale: float) -> float:
-        made = sampler(
-            backbone=backbone, guide=ConvNet(width=8), latents=DDIMInversion(3), steps=10,
-            timing=Never(), guidance_scale=scale, emotion_scale=4.0,
-        )  # fmt: skip
-        [result] = make(made, [job]).values()
-        assert result.image is not None
-        return decibels(result.image.clamp(0, 1) - source.clamp(0, 1))
-
-    alone, drifted = kept(1.0), kept(7.5)
-    print("guidance 1", alone, "guidance 7.5", drifted)
-    assert alone >= 30
-    assert alone >= drifted + 15
+    made = sampler(
+        backbone=backbone, guide=ConvNet(width=8), latents=DDIMInversion(3), steps=10,
+        timing=Never(), guidance_scale=1.0, emotion_scale=4.0,
+    )  # fmt: skip
+    [result] = make(made, [job]).values()
+    assert result.image is not None
+    kept = decibels(result.image.clamp(0, 1) - source.clamp(0, 1))
+    print("guidance 1", kept)
+    assert kept >= 30
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl", "pixart-1024", "sd3", "flux-schnell"])
@@ -171,8 +167,9 @@ def test_every_family_has_a_negative_condition_to_fit(
         found = make(sampler(latents=source, **options), list(some))
         assert [result.failure for result in found.values()] == [None] * len(some)
         with torch.no_grad():
-            ends = {job.id: (found[job.id].latent, latent_of(backbone, job)) for job in some}
-        return {name: float((end - source).norm()) for name, (end, source) in ends.items()}
+            sources = {job.id: latent_of(backbone, job) for job in some}
+        ends: dict[str, Any] = {name: result.latent for name, result in found.items()}
+        return {name: float((ends[name] - source).norm()) for name, source in sources.items()}
 
     null = NullTextInversion(iterations=4, lr=0.1, tolerance=0, fixed_point=1)
     fitted, drifted = off(null, *jobs), off(DDIMInversion(1), *jobs)
@@ -215,7 +212,7 @@ def test_what_it_refuses(job: Job) -> None:
         ({"fixed_point": -1}, "fixed_point = -1 is not allowed"),
     ):
         with pytest.raises(MuseError, match=says):
-            NullTextInversion(**options)  # type: ignore[arg-type]
+            NullTextInversion(**options)
     made = sampler(
         backbone=_PictureToy(), latents=NullTextInversion(), steps=4, size=SIZE, timing=Never(),
         guidance_scale=1.0,

@@ -52,7 +52,7 @@ TAKEN = {
 
 @pytest.fixture(scope="module")
 def pairs(tiny_folder: Callable[[str], Path]) -> Callable[[str], Pair]:
-    options = {"sd3": {"max_sequence_length": CONTEXT}}
+    options: dict[str, dict[str, Any]] = {"sd3": {"max_sequence_length": CONTEXT}}
     options["flux-dev"] = {**options["sd3"], "distilled_guidance": GUIDANCE}
     return cache(lambda family: Pair(tiny_folder(family), **options.get(family, {})))
 
@@ -153,7 +153,7 @@ def picture(tmp_path: Path) -> Path:
 
 def test_a_later_start_stays_nearer(tmp_path: Path) -> None:
     job = replace(jobs(1)[0], image=picture(tmp_path))
-    found = {}
+    found: dict[float, Any] = {}
     for strength in (0.1, 0.55, 1.0):
         made = sampler(
             backbone=_PictureToy(), latents=PartialNoise(strength), steps=20, size=(8, 8),

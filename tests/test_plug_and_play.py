@@ -137,7 +137,7 @@ def literal(backbone: PipelineBackbone, path: list[Tensor], job: Job, pnp: PlugA
     class FromTheSource(AttnProcessor):
         def __call__(self, attn: Any, hidden_states: Tensor, *args: Any, **more: Any) -> Tensor:
             if not (now["attention"] and names[attn] in wanted):
-                return super().__call__(attn, hidden_states, *args, **more)  # type: ignore[no-any-return]
+                return super().__call__(attn, hidden_states, *args, **more)
             query, key = (
                 attn.head_to_batch_dim(part(hidden_states[:1]).expand(3, -1, -1))
                 for part in (attn.to_q, attn.to_k)
