@@ -38,8 +38,17 @@ class Green(Metric):
     show = ".3f"
     relative = True
 
+    def __init__(self, fewest: int = 1) -> None:
+        super().__init__()
+        self.fewest = fewest
+
     def measure(self, pictures):
         return [float(picture.image[1].mean()) for picture in pictures]
+
+
+def animal(prompt: str) -> str:
+    """The group of a prompt: itself."""
+    return prompt
 
 
 def paint(path: Path, emotion: str, green: int = 40) -> None:

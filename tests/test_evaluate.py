@@ -190,6 +190,16 @@ def test_judges_without_a_checkpoint_differ_by_their_options(run: Path) -> None:
     assert [found.guided_by(part) for part in parts] == [True, False]
 
 
+@pytest.mark.parametrize("name", ["NoSteering", "EmotionWord", "PlugAndPlay"])
+def test_steering_that_asks_no_guide_has_none(run: Path, name: str) -> None:
+    part = {"class_path": "BayesGuide", "init_args": {"dimension": 2}}
+    guided = [
+        replace(FinishedRun.open(run), config={"model": {"guide": part, "steering": steering}})
+        for steering in ({"class_path": "TokenOptimization"}, {"class_path": name})
+    ]
+    assert [found.guided_by(part) for found in guided] == [True, False]
+
+
 def test_a_member_of_an_ensemble_guided_too(run: Path) -> None:
     members = [{"class_path": "BayesGuide", "init_args": {"dimension": n}} for n in (2, 3)]
     inner = {"class_path": "GuideEnsemble", "init_args": {"guides": members[1:]}}

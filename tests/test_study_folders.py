@@ -21,7 +21,6 @@ from muse.core.emotions import EMOTIONS, WHEEL
 from muse.core.jobs import Job
 from muse.report.tsne import tsne
 from muse.runs.records import write_record
-from muse.studies.figures import variance
 from muse.studies.jobs import spread
 from muse.studies.measuring import _ranked
 from tests.study_parts import metrics, paint
@@ -271,8 +270,25 @@ def test_tsne_keeps_groups_together() -> None:
     assert torch.equal(plane, tsne(points))
 
 
-def test_variance_is_that_within_a_class() -> None:
-    points = torch.tensor([[0.0, 0.0], [2.0, 0.0], [5.0, 5.0], [5.0, 7.0], [9.0, 9.0]])
-    labels = ["awe", "awe", "fear", "fear", "anger"]
-    assert variance(points, labels) == pytest.approx(0.5)
-    assert math.isnan(variance(points[:1], labels[:1]))
+def test_metrics_of_sets_that_take_more_pictures_are_left_out(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is made, and said."""
+    many = {"class_path": "tests.study_parts.Green", "init_args": {"fewest": 7}}
+    assert study(folder, metrics=[*metrics()[:1], many]) == 0
+    told = capsys.readouterr().out
+    assert (
+        "green is left out: it takes 7 different pictures or more, and an arm has 6 at most."
+        in (told)
+    )
+    assert [one["name"] for one in found(folder)["tables"][0]["columns"]][:1] == ["judge"]
+    assert "green" not in [one["name"] for one in found(folder)["tables"][0]["columns"]]
+
+
+def test_lists_of_metrics_are_joined(folder: Path) -> None:
+    (folder / "first.yaml").write_text(
+        yaml.safe_dump({"metrics": metrics()[:1], "groups": "tests.study_parts.animal"})
+    )
+    assert study(folder, metrics=["first.yaml", metrics()[1]]) == 0
+    titles = [table["title"] for table in found(folder)["tables"]]
+    assert titles == ["All 6 jobs", "a cat: 3 jobs", "a dog: 3 jobs", "Compared with good"]

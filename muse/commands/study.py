@@ -24,6 +24,7 @@ from muse.core.files import make_folder
 from muse.core.jobs import Job
 from muse.core.types import MuseError
 from muse.metrics import Metric
+from muse.presets import sections
 from muse.studies import Arm, ArmPictures, Runner, Study, foreign_pictures, measure, tables
 from muse.studies.file import MOST
 from muse.studies.jobs import spread, study_jobs
@@ -59,6 +60,8 @@ def study(words: Sequence[str]) -> int:
     notes += _shared(planned)
     metrics, judges, groups = _metrics(told)
     _check(told, metrics)
+    metrics, few = _enough(metrics, [plan for _, plan in planned])
+    notes += few
     arms = [_made(arm, plan, runner, f"{i} of {len(planned)}")
             for i, (arm, plan) in enumerate(planned, start=1)]  # fmt: skip
     found = measure(told, folder, jobs, arms, metrics, judges, groups, device, notes)
@@ -131,7 +134,7 @@ def _changed(told: Study, given: Namespace) -> Study:
         kept = {k: v for k, v in told.jobs.items() if k in ("emotions", "seed", "count")}
         kept = kept if given.jobs.endswith(".txt") else {**kept, "emotions": None}
         told = replace(told, jobs={**kept, "jobs": given.jobs})
-    return told if given.metrics is None else replace(told, metrics=Path(given.metrics))
+    return told if given.metrics is None else replace(told, metrics=(Path(given.metrics),))
 
 
 def _quick(told: Study) -> tuple[Study, list[str]]:
@@ -196,16 +199,37 @@ def _metrics(
 ) -> tuple[list[Metric], dict[str, Mapping[str, Any]], Callable[[str], str] | None]:
     """The metrics, the judges that they ask by their name, and the groups of prompts."""
     parser = metrics_parser()
-    listed = told.metrics if told.metrics is not None else MINI
-    if isinstance(listed, Path) and not listed.is_file():
-        raise MuseError(f"There is no list of metrics {str(listed)!r}. See {MINI}.")
-    config = json.dumps({"metrics": listed}) if isinstance(listed, list) else str(listed)
-    given = parse(parser, ["--config", config])
+    listed: list[Any] = []
+    said: dict[str, Any] = {}
+    for part in told.metrics:
+        if isinstance(part, Path) and not part.is_file():
+            raise MuseError(f"There is no list of metrics {str(part)!r}. See {MINI}.")
+        read = sections(str(part)) if isinstance(part, Path) else {"metrics": [part]}
+        listed += read.get("metrics") or []
+        said |= {"groups": read["groups"]} if read.get("groups") else {}
+    given = parse(parser, ["--config", json.dumps({**said, "metrics": listed})])
     made = parser.instantiate(given)
     settings = [metric.as_dict().get("init_args") or {} for metric in given.metrics]
     pairs = zip(made.metrics, settings, strict=True)
     judges = {metric.name: said["judge"] for metric, said in pairs if said.get("judge")}
     return made.metrics, judges, made.groups
+
+
+def _enough(
+    metrics: Sequence[Metric], plans: Sequence[Run | ArmPictures]
+) -> tuple[list[Metric], list[str]]:
+    """The metrics that take no more different pictures than an arm will have, and what to tell of
+    the others.
+    """
+    counts = [len(p.jobs) if isinstance(p, Run) else len({*p.files.values()}) for p in plans]
+    most = max(counts)
+    lines = [
+        f"{metric.name} is left out: it takes {metric.fewest} different pictures or more, and an "
+        f"arm has {most} at most."
+        for metric in metrics
+        if metric.fewest > most
+    ]
+    return [metric for metric in metrics if metric.fewest <= most], lines
 
 
 def _check(told: Study, metrics: Sequence[Metric]) -> None:

@@ -17,6 +17,7 @@ from muse.core.types import MuseError
 from muse.guides import Guide
 from muse.pretrained.packaged import locate
 from muse.runs.records import Layout, Record, read_listing, read_records
+from muse.steering import Steering
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,14 +120,25 @@ class FinishedRun:
     def guided_by(self, judge: Mapping[str, Any]) -> bool:
         """Whether this judge also guided the run, alone or inside another (an ensemble, a guide
         that asks it about several views): the same class with the same checkpoint, or, without
-        checkpoints, with the same options.
+        checkpoints, with the same options. Where steering asks no guide, none did.
 
         Args:
             judge: its configuration, ``class_path`` and ``init_args``.
         """
+        if not self._guided:
+            return False
         asked = _members(judge)
         guides = _members(self._part("guide"))
         return any(_same(guide, one) for guide in guides for one in asked)
+
+    @property
+    def _guided(self) -> bool:
+        """Whether the guide had a say."""
+        try:
+            steering = resolve(Steering, self._part("steering").get("class_path", ""))  # type: ignore[type-abstract]
+        except MuseError:  # not told, or a class of the user's own that isn't there any more
+            return True
+        return steering.asks_guide
 
     def _part(self, name: str) -> dict[str, Any]:
         part = (self.config.get("model") or {}).get(name)

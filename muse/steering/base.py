@@ -202,6 +202,8 @@ class Steering(nn.Module, ABC):
     """Whether it shall come with its unconditional prediction, where there is guidance; a steering
     that makes it anew, at another latent, needs none.
     """
+    asks_guide: bool = True
+    """Whether the guide has a say in the picture: tables star a judge that had."""
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
         """Refuse a class that was written for the contract before this one."""

@@ -14,6 +14,7 @@ class NoSteering(Steering):
     """Steer nothing: bit for bit the plain model, whatever the timing says."""
 
     needs_plain = True
+    asks_guide = False
 
     def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """The step's plain prediction, guided."""

@@ -53,6 +53,7 @@ class PlugAndPlay(Steering):
             without a path.
     """
 
+    asks_guide = False
     needs_unconditional = False  # made anew, with what is injected
 
     def __init__(

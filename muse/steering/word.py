@@ -32,6 +32,7 @@ class EmotionWord(Steering):
         MuseError: a template without ``{emotion}``, or with other fields.
     """
 
+    asks_guide = False
     needs_unconditional = False  # asked for together with the word's
 
     def __init__(self, template: str = TEMPLATE) -> None:

@@ -43,8 +43,7 @@ class ArmPictures:
 
     def guided_by(self, judge: Mapping[str, Any]) -> bool:
         """Whether this judge (its configuration) also guided the arm."""
-        run = FinishedRun(self.folder, [], 0, dict(self.config))
-        return self.arm.emotion and run.guided_by(judge)
+        return FinishedRun(self.folder, [], 0, dict(self.config)).guided_by(judge)
 
     def cost(self, job: str) -> tuple[float, float, float]:
         """Of one picture: evaluations with gradient through the denoiser, all evaluations of it,

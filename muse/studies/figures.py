@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from muse.core.emotions import COLORS, EMOTIONS, WHEEL, strongest
+from muse.core.emotions import COLORS, EMOTIONS, WHEEL
 from muse.core.types import MuseError
-from muse.metrics import Estimate, Measured
-from muse.pretrained.clip import as_clip
+from muse.metrics import ClipFeatures, Estimate, IntraClassVariance, Made, Measured, Metric
 from muse.report.contact_sheet import FAINT, INK
 from muse.report.traces import CURVES, padded, quiet, swatch
 from muse.report.tsne import tsne
@@ -101,66 +101,57 @@ def _traces(pictures: ArmPictures) -> list[dict[str, Any]]:
 def features(
     found: Found, arms: Mapping[str, ArmPictures], clip: str, device: str = "cpu"
 ) -> Figure | None:
-    r"""The pictures of each arm on one map, t-SNE of CLIP's normalised features, with their
-    variance within an emotion (the paper's Fig. 4).
-
-    The variance is the mean over emotions and dimensions of :math:`\mathrm{Var}(E_I(image))`, times
-    1,000: how the paper normalises it is not told.
+    """The pictures of each arm on one map, t-SNE of CLIP's features, with their variance within an
+    emotion (the paper's Fig. 4; `muse.metrics.IntraClassVariance`).
     """
+    metric = IntraClassVariance(ClipFeatures(clip)).to(device).eval()
     some = {name: pictures for name, pictures in arms.items() if pictures.files}
     most = max(8, MOST_POINTS // max(len(some), 1))
-    labels, parts = {}, {}
-    for name, pictures in some.items():
-        files, labels[name] = _pictures(found, pictures, most)
-        parts[name] = _encoded(files, clip, device)
-    points = torch.cat(list(parts.values())) if parts else torch.empty(0, 1)
-    if len(points) < 8:
+    every = {name: _described(found, p, metric, most, device) for name, p in some.items()}
+    described = {name: rows for name, rows in every.items() if len(rows)}
+    if sum(map(len, described.values())) < 8:
         return None
-    places = iter(tsne(points).split([len(part) for part in parts.values()]))
-    figure = Figure(figsize=(3.1 * len(parts) + 0.3, 3.6), layout="constrained")
-    panels = figure.subplots(1, len(parts), squeeze=False, sharex=True, sharey=True)[0]
-    for axes, (name, part) in zip(panels, parts.items(), strict=True):
+    points = torch.cat([rows[:, 2:] for rows in described.values()])
+    places = iter(tsne(points).split([len(rows) for rows in described.values()]))
+    figure = Figure(figsize=(3.1 * len(described) + 0.3, 3.6), layout="constrained")
+    panels = figure.subplots(1, len(described), squeeze=False, sharex=True, sharey=True)[0]
+    for axes, (name, rows) in zip(panels, described.items(), strict=True):
         x, y = next(places).T.numpy()
-        colors = [COLORS[emotion] for emotion in labels[name]]
+        colors = [COLORS[EMOTIONS[int(number)]] for number in rows[:, 1]]
         axes.scatter(x, y, s=14, c=colors, alpha=0.8, linewidths=0)
-        told = (
-            f"{name}\nvariance {1000 * variance(part, labels[name]):.3f}e-3, {len(part)} pictures"
-        )
+        variance = format(metric.sum_up(rows), metric.show)
+        told = f"{name}\nvariance {variance}, {len(rows)} pictures"
         axes.set_title(told, fontsize=9.5, loc="left", color=INK)
         axes.set_xticks([])
         axes.set_yticks([])
         quiet(axes)
     handles = [swatch(COLORS[name], name) for name in WHEEL]
-    columns = 8 if len(parts) > 2 else 4
+    columns = 8 if len(described) > 2 else 4
     figure.legend(
         handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8
     )
     return figure
 
 
-def variance(points: Tensor, labels: Sequence[str]) -> float:
-    """The mean over classes and dimensions of the variance within a class of two or more."""
-    of = [[i for i, label in enumerate(labels) if label == name] for name in EMOTIONS]
-    found = [points[rows].var(0, unbiased=False).mean() for rows in of if len(rows) > 1]
-    return float(torch.stack(found).mean()) if found else float("nan")
-
-
-def _pictures(found: Found, pictures: ArmPictures, most: int) -> tuple[list[Path], list[str]]:
-    """As many of an arm's pictures, evenly from all, and the emotion that each shall show."""
+@torch.no_grad()
+def _described(
+    found: Found, pictures: ArmPictures, metric: Metric, most: int, device: str
+) -> Tensor:
+    """As many of an arm's pictures, evenly from all, described."""
     there = [record for record in found.records if record["id"] in pictures.files]
     some = [there[i * len(there) // min(most, len(there))] for i in range(min(most, len(there)))]
-    files = [pictures.files[record["id"]] for record in some]
-    return files, [strongest(record["target"]) for record in some]
+    images = [(record, _image(pictures.files[record["id"]], device)) for record in some]
+    made = [Made(r["prompt"], r["target"], image) for r, image in images if image is not None]
+    return metric.describe(made) if made else torch.empty(0, 2)
 
 
-@torch.no_grad()
-def _encoded(files: Sequence[Path], clip: str, device: str) -> Tensor:
-    model = as_clip(clip).to(device).eval()
-    made: dict[Path, Tensor] = {}
-    for file in dict.fromkeys(files):
-        found = model.image(load(file)[None].to(device))[0].double().cpu()
-        made[file] = found / found.norm()
-    return torch.stack([made[file] for file in files])
+@lru_cache(maxsize=512)  # a plain picture stands for several jobs
+def _image(path: Path, device: str) -> Tensor | None:
+    """A picture; None of one that can't be read, which the tables name."""
+    try:
+        return load(path).to(device)
+    except MuseError:
+        return None
 
 
 def against(found: Found, option: str, metrics: Sequence[str]) -> Figure | None:

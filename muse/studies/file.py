@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+import muse.metrics
 from muse.core.types import MuseError
 from muse.presets import PRESETS
 
@@ -27,6 +28,8 @@ FIGURES = {
     "against": ("kind", "title", "option", "metrics"),
 }
 """Kind of figure -> its keys."""
+LISTS = Path(muse.metrics.__file__).parent
+"""Where the lists of metrics lie that come with the package."""
 MOST = 500
 """Evaluations a picture that ``--quick`` can afford."""
 
@@ -86,7 +89,8 @@ class Study:
         jobs: options of `muse.data.Jobs`, or ``make`` and ``options`` (`muse.studies.jobs`).
         arms: names differ.
         compare: the name of the arm that others are compared with.
-        metrics: a file for `muse evaluate`, the list itself, or None: muse-mini's.
+        metrics: files for `muse evaluate` (those that come with the package by their names, such
+            as ``mini``), and metrics as such a file lists them.
         ranks: column -> metrics whose values the arms are ranked by, job by job; with a minus where
             less is better.
         figures: what to draw, ``kind`` among `FIGURES`.
@@ -98,7 +102,7 @@ class Study:
     jobs: Mapping[str, Any]
     arms: tuple[Arm, ...]
     compare: str
-    metrics: Path | list[Any] | None
+    metrics: tuple[Path | Mapping[str, Any], ...]
     ranks: Mapping[str, list[str]]
     figures: tuple[Mapping[str, Any], ...]
 
@@ -125,7 +129,7 @@ class Study:
         compare = str(said.get("compare", names[0]))
         if compare not in names:
             raise MuseError(_unlike("compare", compare, names, path.name))
-        metrics = said.get("metrics")
+        metrics = said.get("metrics", "mini")
         ranks = _mapping(said.get("ranks") or {}, f"ranks of {path.name}")
         return cls(
             path,
@@ -134,7 +138,12 @@ class Study:
             _jobs(said.get("jobs"), path),
             arms,
             compare,
-            _beside(metrics, path.parent) if isinstance(metrics, str) else metrics,
+            tuple(
+                _metrics_file(name, path.parent) if isinstance(name, str) else name
+                for name in (
+                    _list(metrics, "metrics") if not isinstance(metrics, str) else [metrics]
+                )
+            ),
             {name: [str(metric) for metric in _list(of, name)] for name, of in ranks.items()},
             tuple(_figure(entry, path, names) for entry in _list(said.get("figures"), "figures")),
         )
@@ -230,6 +239,12 @@ def _whole(said: Any, key: str, where: str) -> int:
     if not isinstance(said, int) or isinstance(said, bool) or said < 1:
         raise MuseError(f"{key} {said!r} of {where} is not allowed. Use a whole number from 1 on.")
     return said
+
+
+def _metrics_file(name: str, folder: Path) -> Path:
+    """The list of that name in the package, or else a file beside the study's."""
+    packaged = LISTS / f"{name}.yaml"
+    return packaged if packaged.is_file() else _beside(name, folder)
 
 
 def _files(said: Any, folder: Path) -> tuple[str, ...]:
