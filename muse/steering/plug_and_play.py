@@ -53,6 +53,7 @@ class PlugAndPlay(Steering):
     """
 
     needs_unconditional = False  # made anew, with what is injected
+    reads_goal = False
 
     def __init__(
         self,

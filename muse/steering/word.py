@@ -33,6 +33,7 @@ class EmotionWord(Steering):
     """
 
     needs_unconditional = False  # asked for together with the word's
+    reads_goal = False
 
     def __init__(self, template: str = TEMPLATE) -> None:
         super().__init__()
