@@ -122,7 +122,6 @@ def test_a_lora_alone_counts_whole_and_steering_leaves_it(
     assert not torch.equal(plain, steered)
     for name, value in backbone.model.state_dict().items():
         assert torch.equal(value, before[name]), name
-    assert not any(weight.requires_grad for weight in backbone.model.parameters())
     pipe = theirs(folder)
     pipe.load_lora_weights(file)
     torch.testing.assert_close(
@@ -158,6 +157,7 @@ def test_a_part_without_a_place_is_told(
     save_file(state, file)
     held = sum(value.numel() for value in state.values())
     with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         StableDiffusion(str(tiny_folder("sd")), lora=str(file))
     told = [str(one.message) for one in caught if "lora" in str(one.message)]
     assert len(told) == 1

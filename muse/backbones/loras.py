@@ -11,7 +11,7 @@ from typing import Any
 
 from diffusers.utils import USE_PEFT_BACKEND
 from safetensors import safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from muse.backbones.failures import UNLOADABLE, short
 from muse.core.types import MuseError
@@ -68,9 +68,6 @@ def add_loras(pipeline: Any, given: Sequence[str], hub: Mapping[str, Any]) -> No
         _add(pipeline, name, adapter, hub)
         weights[adapter] = weight
     pipeline.set_adapters(list(weights), list(weights.values()))
-    for part in _parts(pipeline).values():
-        part.to(part.dtype)  # a LoRA comes in the dtype of its file
-        part.requires_grad_(False)
 
 
 def _add(pipeline: Any, name: str, adapter: str, hub: Mapping[str, Any]) -> None:
@@ -106,17 +103,10 @@ def _add(pipeline: Any, name: str, adapter: str, hub: Mapping[str, Any]) -> None
         )
 
 
-def _parts(pipeline: Any) -> dict[str, nn.Module]:
-    """The models of a pipeline that LoRAs may be laid on."""
-    found = ((name, getattr(pipeline, name, None)) for name in pipeline._lora_loadable_modules)
-    return {name: part for name, part in found if isinstance(part, nn.Module)}
-
-
 def _count(pipeline: Any, adapter: str) -> int:
     """How many weights of a LoRA lie on the models."""
-    named: list[tuple[str, Tensor]] = [
-        pair for part in _parts(pipeline).values() for pair in part.named_parameters()
-    ]
+    parts = [getattr(pipeline, name) for name in pipeline.get_list_adapters()]
+    named: list[tuple[str, Tensor]] = [pair for part in parts for pair in part.named_parameters()]
     return sum(p.numel() for name, p in named if f".{adapter}." in name and FACTOR.search(name))
 
 

@@ -22,7 +22,6 @@ from muse.backbones.options import hub_options, several
 from muse.backbones.swaps import put_autoencoder, put_scheduler
 from muse.backbones.weighting import Weighting, plain_text
 from muse.core.types import Cond, Denoised, MuseError, Node
-from muse.pretrained.packaged import locate
 from muse.schedulers import DDIM, DPMSolver2M, Solver
 
 DtypeName: TypeAlias = Literal["float32", "bfloat16", "float16"]
@@ -143,7 +142,7 @@ class PipelineBackbone(Backbone):
         )
         fetching.pop("revision", None)  # the model's
         if vae is not None:
-            put_autoencoder(pipeline, vae, DTYPES[dtype], locate(config or pretrained), fetching)
+            put_autoencoder(pipeline, vae, DTYPES[dtype], config or pretrained, fetching)
         if scheduler is not None or scheduler_options:
             put_scheduler(pipeline, scheduler, scheduler_options, self.schedulers)
         if lora:

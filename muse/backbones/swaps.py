@@ -33,7 +33,8 @@ def put_autoencoder(
         name: a folder of the diffusers layout (the autoencoder's, or a whole model's), a hub id, or
             a ``.safetensors`` file.
         dtype: of its weights.
-        config: the model whose autoencoder's configuration a single file goes with.
+        config: the folder or hub id of the model whose autoencoder's configuration a single file
+            goes with.
         hub: how a hub id is fetched.
 
     Raises:
@@ -63,7 +64,8 @@ def _load(cls: Any, name: str, dtype: torch.dtype, config: str, hub: Mapping[str
         if path.suffix != ".safetensors":
             raise ValueError("it would have to be unpickled, which can run code")
         check_whole(path)
-        source = {"config": config, "subfolder": "vae"}
+        model = locate(config)
+        source = {"config": model, "subfolder": "vae"} if not Path(model).is_file() else {}
         return cls.from_single_file(str(path), torch_dtype=dtype, **source, **hub)
     whole = (path / "vae").is_dir()
     place = {"subfolder": "vae"} if whole else {}

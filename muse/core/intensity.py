@@ -13,7 +13,7 @@ intensity      the picture
 
 It is a dose on the steps, and the search is for all of the emotion. The other way, to search for a
 distribution between the plain reading and the emotion, was measured beside it on the exact toy: it
-moves little until just below 1 (docs/toy.md).
+moves little until just below 1 (docs/intensity.md).
 """
 
 from __future__ import annotations

@@ -199,10 +199,13 @@ def read_listing(folder: Path) -> list[dict[str, Any]]:
 
 
 def on_target(record: Record, probabilities: str = "probabilities") -> bool | None:
-    """Whether the likeliest emotion is one that the job wanted; None where that isn't known."""
+    """Whether the likeliest emotion is one that the job wanted (is none that it wanted less of);
+    None where that isn't known.
+    """
     if not record["target"] or not record.get(probabilities):
         return None
-    return strongest(record[probabilities]) in record["target"]
+    less = (record.get("intensity") or 0) < 0
+    return (strongest(record[probabilities]) in record["target"]) != less
 
 
 def target_probability(record: Record, probabilities: str = "probabilities") -> float | None:

@@ -291,11 +291,16 @@ class PictureRow:
         made = yield from row_of(steering, steering(self.standing(at, self.goal), self.state))
         steered: Steered = returned(steering, made, Steered)
         self.state = steered.state
-        if dose < 1 and steered.denoised is not None:
-            assert at.plain is not None
-            plain = setup.guidance.mixed(at.plain, at.unconditional)
-            steered = replace(steered, denoised=dosed(plain, steered.denoised, dose))
-        return steered
+        return steered if dose == 1 else replace(steered, denoised=self.dosed(at, steered, dose))
+
+    def dosed(self, at: _At, steered: Steered, dose: float) -> Denoised:
+        """What a step is taken with where only a dose of the steering is wanted."""
+        if steered.denoised is None:
+            name = type(self.setup.answers.steering).__name__
+            raise MuseError(f"{name} moved by itself, where there is no intensity. Use 0 or 1.")
+        assert at.plain is not None
+        plain = self.setup.guidance.mixed(at.plain, at.unconditional)
+        return dosed(plain, steered.denoised, dose)
 
     def standing(self, at: _At, goal: Goal) -> Step:
         """What a steering is told of where the row stands."""
