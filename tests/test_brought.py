@@ -141,7 +141,7 @@ def test_a_lora_for_another_model_is_a_line(
     broken.write_bytes(b"\x10\0\0\0\0\0\0\0{")
     assert "broken.safetensors" in refused(lambda: StableDiffusion(sd, lora=str(broken)))
     gone = str(tmp_path / "gone.safetensors")
-    assert f"lora {gone!r} is no LoRA" in refused(lambda: StableDiffusion(sd, lora=f"{gone}:0.5"))
+    assert f"lora {gone!r} is not there" in refused(lambda: StableDiffusion(sd, lora=f"{gone}:0.5"))
 
 
 @with_peft
@@ -254,7 +254,7 @@ def test_what_is_no_embedding_is_a_line(tiny_folder: Callable[[str], Path], tmp_
     save_file({"a": torch.zeros(1, tiny.WIDTH)}, file)
     line = refused(lambda: StableDiffusion(sd, embeddings=f"{file}:a"))
     assert "the tokenizer has a word 'a' already" in line
-    gone = str(tmp_path / "gone.safetensors")
+    gone = str(tmp_path / "gone")
     assert "No textual inversion under" in refused(lambda: StableDiffusion(sd, embeddings=gone))
     sd3 = str(tiny_folder("sd3"))
     assert "loads no textual inversions" in refused(lambda: load_backbone(sd3, embeddings=gone))
@@ -377,6 +377,7 @@ def test_another_latent_is_a_line(tiny_folder: Callable[[str], Path], tmp_path: 
         ("deep", "makes latents of 4 channels at 1/4"),
         ("taesd", "it is of class AutoencoderTiny"),
         ("gone", "No AutoencoderKL under"),
+        ("gone.safetensors", "gone.safetensors' is not there"),
     ):
         assert told in refused(lambda name=name: StableDiffusion(sd, vae=str(tmp_path / name)))
 

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from muse.backbones.failures import UNLOADABLE, short
 from muse.core.types import MuseError
-from muse.pretrained.damage import check_whole
-from muse.pretrained.labelled import labelled
+from muse.pretrained.labelled import labelled, weights_file
 
 NAMELESS = "emb_params"
 """What files call an embedding that has no word; it is used by the file's name."""
@@ -50,14 +49,7 @@ def add_embeddings(pipeline: Any, given: Sequence[str], hub: Mapping[str, Any]) 
 
 
 def _read(name: str, hub: Mapping[str, Any]) -> dict[str, Tensor]:
-    path = Path(name)
-    if path.is_file() and path.suffix != ".safetensors":
-        raise MuseError(
-            f"embeddings {name!r} would have to be unpickled, which can run code. Save it as a "
-            ".safetensors file."
-        )
-    if path.is_file():
-        check_whole(path)
+    weights_file("embeddings", name)
     try:
         [state] = load_textual_inversion_state_dicts([name], use_safetensors=True, **hub)
     except UNLOADABLE as error:

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from muse.backbones.failures import UNLOADABLE, short
 from muse.core.types import MuseError
-from muse.pretrained.damage import check_whole
-from muse.pretrained.labelled import labelled
+from muse.pretrained.labelled import labelled, weights_file
 
 REFUSED = (*UNLOADABLE, AttributeError, KeyError, TypeError)
 """What diffusers and peft raise of a file that is no LoRA, or one for another model."""
@@ -71,14 +70,7 @@ def add_loras(pipeline: Any, given: Sequence[str], hub: Mapping[str, Any]) -> No
 
 
 def _add(pipeline: Any, name: str, adapter: str, hub: Mapping[str, Any]) -> None:
-    kind, path = type(pipeline).__name__, Path(name)
-    if path.is_file() and path.suffix != ".safetensors":
-        raise MuseError(
-            f"lora {name!r} would have to be unpickled, which can run code. Give a .safetensors "
-            "file."
-        )
-    if path.is_file():
-        check_whole(path)
+    kind, path = type(pipeline).__name__, weights_file("lora", name)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several are meant
@@ -94,7 +86,7 @@ def _add(pipeline: Any, name: str, adapter: str, hub: Mapping[str, Any]) -> None
             f"lora {name!r} holds nothing for this {kind}. Give one that was trained for this kind "
             "of model."
         )
-    held = _held(path) if path.is_file() else found
+    held = found if path is None else _held(path)
     if found < held:  # diffusers splits some factors, so that more is no mistake
         warnings.warn(
             f"lora {name!r}: of its {held} weights this {kind} has a place for {found}. It may be "

@@ -15,7 +15,7 @@ from muse.backbones.failures import UNLOADABLE, short
 from muse.backbones.loading import common
 from muse.backbones.options import check_options
 from muse.core.types import MuseError
-from muse.pretrained.damage import check_whole
+from muse.pretrained.labelled import weights_file
 from muse.pretrained.packaged import locate
 from muse.pretrained.variants import choose_variant
 
@@ -40,9 +40,10 @@ def put_autoencoder(
     Raises:
         MuseError: there is none under that name, or its latents are not the model's.
     """
-    own = pipeline.vae
+    own, path = pipeline.vae, locate(name)
+    file = weights_file("vae", path)
     try:
-        vae = _load(type(own), name, dtype, config, hub)
+        vae = _load(type(own), path, file, dtype, config, hub)
     except OTHER as error:
         raise MuseError(
             f"No {type(own).__name__} under {name!r} ({short(error)}). Give a folder of the "
@@ -58,22 +59,21 @@ def put_autoencoder(
     pipeline.register_modules(vae=vae)
 
 
-def _load(cls: Any, name: str, dtype: torch.dtype, config: str, hub: Mapping[str, Any]) -> Any:
-    path = Path(locate(name))
-    if path.is_file():
-        if path.suffix != ".safetensors":
-            raise ValueError("it would have to be unpickled, which can run code")
-        check_whole(path)
+def _load(
+    cls: Any, path: str, file: Path | None, dtype: torch.dtype, config: str, hub: Mapping[str, Any]
+) -> Any:
+    if file is not None:
         model = locate(config)
         source = {"config": model, "subfolder": "vae"} if not Path(model).is_file() else {}
-        return cls.from_single_file(str(path), torch_dtype=dtype, **source, **hub)
-    whole = (path / "vae").is_dir()
+        return cls.from_single_file(path, torch_dtype=dtype, **source, **hub)
+    whole = (Path(path) / "vae").is_dir()
     place = {"subfolder": "vae"} if whole else {}
-    variant = choose_variant(path, ["vae" if whole else ""], None, name, remedy="Keep one of them")
-    kind = cls.load_config(str(path), **place, **hub).get("_class_name")
+    folder = Path(path, *place.values())
+    variant = choose_variant(folder, [""], None, path, remedy="Keep one of them")
+    kind = cls.load_config(path, **place, **hub).get("_class_name")
     if kind != cls.__name__:
         raise ValueError(f"it is of class {kind}")
-    return cls.from_pretrained(str(path), variant=variant, **common(dtype), **place, **hub)
+    return cls.from_pretrained(path, variant=variant, **common(dtype), **place, **hub)
 
 
 def _latents(vae: Any) -> tuple[int, int]:
