@@ -516,7 +516,7 @@ def test_loading_has_diffusers_words(tiny_folder: Callable[[str], Path], tmp_pat
         ({"hub": {}}, "has no option 'hub'"),
         ({"distilled_guidance": 3.5}, "has no option 'distilled_guidance'"),
         ({"safety_checker": object()}, "safety_checker is not used: muse checks no pictures"),
-        ({"scheduler": "DDIM"}, "scheduler is not used: muse steps by its own DDIM"),
+        ({"scheduler": DDIMScheduler()}, "scheduler is not used: muse steps by its own DDIM"),
         ({"torch_dtype": torch.int8}, "dtype = int8 is not allowed. Use one of float32"),
         ({"torch_dtype": "auto"}, "dtype = auto is not allowed"),
         (

@@ -46,6 +46,12 @@ class Backbone(nn.Module, ABC):
         """
         return []
 
+    def words(self, prompt: str) -> str:
+        """A prompt without the marks that the model alone understands, for who compares pictures
+        with it. By default as it is.
+        """
+        return prompt
+
     @abstractmethod
     def extend(self, cond: Cond, tokens: Tensor) -> Cond:
         """Append emotion tokens (B, M, d) to the text condition (Sec. IV-A), differentiably."""

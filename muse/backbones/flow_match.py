@@ -13,6 +13,8 @@ from muse.core.types import MuseError
 from muse.schedulers import TimeGrid
 from muse.schedulers.grid import check_steps
 
+SCHEDULERS = (FlowMatchEulerDiscreteScheduler.__name__,)
+"""Schedulers whose nodes are known."""
 T5_CONTEXT = 512
 """The longest text in tokens that both pipelines give to T5."""
 
@@ -37,8 +39,8 @@ def flow_grid(
     name = config["_class_name"]
     if name != FlowMatchEulerDiscreteScheduler.__name__:
         raise MuseError(
-            f"The pipeline's scheduler is a {name}, whose nodes are unknown. Save the pipeline "
-            f"with a {FlowMatchEulerDiscreteScheduler.__name__}."
+            f"The pipeline's scheduler is a {name}, whose nodes are unknown. Give the backbone the "
+            f"option scheduler: {FlowMatchEulerDiscreteScheduler.__name__}."
         )
     scheduler: Any = FlowMatchEulerDiscreteScheduler.from_config(config)
     own = scheduler.config

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from muse.backbones.base import Size
-from muse.backbones.flow_match import check_context, flow_grid, flow_start
+from muse.backbones.flow_match import SCHEDULERS, check_context, flow_grid, flow_start
 from muse.backbones.pipeline import PipelineBackbone
 from muse.core.types import Cond, Denoised, Node
 from muse.pretrained.wording import cut_offs
@@ -46,6 +46,7 @@ class Flux(PipelineBackbone):
     pipeline_class: ClassVar = FluxPipeline
     default_guidance_scale = 1.0  # distilled
     denoiser: ClassVar = "transformer"
+    schedulers: ClassVar = SCHEDULERS
 
     def __init__(
         self,

@@ -72,7 +72,7 @@ def load_pipeline(
     wanted = _check_index(cls, pretrained, path, options)
     variant = choose_variant(Path(path), wanted, variant, pretrained)
     with told(cls, pretrained):
-        return cls.from_pretrained(path, variant=variant, **_common(dtype), **options)
+        return cls.from_pretrained(path, variant=variant, **common(dtype), **options)
 
 
 def load_tiny(name: str, dtype: torch.dtype, **hub: Any) -> Any:
@@ -92,7 +92,7 @@ def load_tiny(name: str, dtype: torch.dtype, **hub: Any) -> Any:
         kind = AutoencoderTiny.load_config(path, **hub).get("_class_name")
         if kind != "AutoencoderTiny":
             raise ValueError(f"it is of class {kind}")
-        return AutoencoderTiny.from_pretrained(path, variant=variant, **_common(dtype), **hub)
+        return AutoencoderTiny.from_pretrained(path, variant=variant, **common(dtype), **hub)
     except UNLOADABLE as error:
         raise MuseError(
             f"No AutoencoderTiny under {name!r} ({short(error)}). Give a folder with safetensors "
@@ -100,7 +100,8 @@ def load_tiny(name: str, dtype: torch.dtype, **hub: Any) -> Any:
         ) from error
 
 
-def _common(dtype: torch.dtype) -> dict[str, Any]:
+def common(dtype: torch.dtype) -> dict[str, Any]:
+    """How all weights are loaded."""
     return {
         "torch_dtype": dtype,
         "use_safetensors": True,

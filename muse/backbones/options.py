@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from muse.core.types import MuseError
@@ -33,6 +33,11 @@ def hub_options(hub: Mapping[str, Any] | None) -> dict[str, Any]:
             kinds = " or ".join({str: "a text", bool: "true or false"}[kind] for kind in HUB[name])
             raise MuseError(f"hub: {name} = {value!r} is not allowed. Use {kinds}.")
     return given
+
+
+def several(given: str | Sequence[str]) -> list[str]:
+    """What an option for several was given: a text is one."""
+    return [given] if isinstance(given, str) else list(given)
 
 
 def options_of(cls: type) -> set[str]:

@@ -14,9 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from muse.backbones.base import Backbone, Size
+from muse.backbones.embeddings import add_embeddings
 from muse.backbones.features import module_outputs
 from muse.backbones.loading import load_pipeline, load_tiny
-from muse.backbones.options import hub_options
+from muse.backbones.loras import add_loras
+from muse.backbones.options import hub_options, several
+from muse.backbones.swaps import put_autoencoder, put_scheduler
+from muse.backbones.weighting import Weighting, plain_text
 from muse.core.types import Cond, Denoised, MuseError, Node
 from muse.schedulers import DDIM, DPMSolver2M, Solver
 
@@ -71,12 +75,21 @@ class PipelineBackbone(Backbone):
             none, and of a folder that has one variant alone, that one.
         hub: how a hub id is fetched: ``revision`` (of `config` where that is the hub id),
             ``cache_dir``, ``local_files_only``, ``token``.
+        lora: LoRAs, ``FILE[:weight]`` each (`muse.backbones.loras`); needs peft.
+        embeddings: textual inversions, ``FILE[:word]`` each (`muse.backbones.embeddings`).
+        vae: another autoencoder: a folder, hub id or ``.safetensors`` file.
+        scheduler: the class of another scheduler of diffusers, made from the config of the
+            pipeline's own, whose nodes are taken.
+        scheduler_options: settings in place of that config's, such as ``use_karras_sigmas``.
+        weighting: ``compel`` reads weights in prompts, ``(dog:1.3)``, and prompts longer than the
+            context (`muse.backbones.weighting`); of UNets alone. None encodes a prompt as diffusers
+            does.
 
     Raises:
         MuseError: nothing loadable under that name, a variant that isn't there, files that are no
-            whole weights or would have to be unpickled, a package that the scheduler needs,
-            attention slicing of a denoiser that has none, a preview decoder that doesn't fit, or
-            a preview size that isn't allowed.
+            whole weights or would have to be unpickled, a package that is needed, attention slicing
+            of a denoiser that has none, a preview decoder or a part of the user's own that doesn't
+            fit, or a preview size that isn't allowed.
     """
 
     pipeline_class: ClassVar[type[DiffusionPipeline]]
@@ -87,6 +100,12 @@ class PipelineBackbone(Backbone):
     """It: the denoiser."""
     vae: Any
     """The autoencoder."""
+    schedulers: ClassVar[tuple[str, ...]]
+    """Classes of diffusers whose nodes are known."""
+    weighs: ClassVar[bool] = False
+    """Whether it has a use for `weighting`: its text encoders are CLIP's alone."""
+    inner: ClassVar[bool] = False
+    """Whether it reads the text encoders' last but one states, as they are."""
 
     def __init__(
         self,
@@ -101,6 +120,12 @@ class PipelineBackbone(Backbone):
         preview_size: int | None = None,
         variant: str | None = None,
         hub: dict[str, Any] | None = None,
+        lora: str | list[str] | None = None,
+        embeddings: str | list[str] | None = None,
+        vae: str | None = None,
+        scheduler: str | None = None,
+        scheduler_options: dict[str, Any] | None = None,
+        weighting: Literal["compel"] | None = None,
     ) -> None:
         super().__init__()
         self.pretrained = pretrained
@@ -115,6 +140,16 @@ class PipelineBackbone(Backbone):
             **self.load_options,
             **fetching,
         )
+        fetching.pop("revision", None)  # the model's
+        if vae is not None:
+            put_autoencoder(pipeline, vae, DTYPES[dtype], config or pretrained, fetching)
+        if scheduler is not None or scheduler_options:
+            put_scheduler(pipeline, scheduler, scheduler_options, self.schedulers)
+        if lora:
+            add_loras(pipeline, several(lora), fetching)
+        if embeddings:
+            add_embeddings(pipeline, several(embeddings), fetching)
+        self.weighting = self._weighting(weighting)
         # The pipeline is kept for its encode_prompt alone, outside of torch's module tree.
         self._pipeline: list[Any] = [pipeline]
         parts = {k: v for k, v in pipeline.components.items() if isinstance(v, nn.Module)}
@@ -125,8 +160,8 @@ class PipelineBackbone(Backbone):
         self.text_encoders = nn.ModuleDict(texts if text_device == "model" else {})
         self._waiting = texts if text_device == "offload" else {}  # outside, too: they stay
         self._encode_on_cpu = text_device == "cpu"
-        scheduler = pipeline.scheduler
-        self.scheduler_config = {**scheduler.config, "_class_name": type(scheduler).__name__}
+        kind = type(pipeline.scheduler).__name__
+        self.scheduler_config = {**pipeline.scheduler.config, "_class_name": kind}
         if attention_slicing:
             if not hasattr(self.model, "set_attention_slice"):
                 raise MuseError(
@@ -141,7 +176,6 @@ class PipelineBackbone(Backbone):
             self.vae.enable_tiling()
         self.preview_vae = None
         if preview_decoder is not None:
-            fetching.pop("revision", None)  # the model's
             self.preview_vae = load_tiny(preview_decoder, DTYPES[dtype], **fetching)
             found, wanted = (v.config.latent_channels for v in (self.preview_vae, self.vae))
             if found != wanted:
@@ -152,6 +186,16 @@ class PipelineBackbone(Backbone):
         self.preview_size = preview_size
         if preview_size is not None:
             self.latent_shape((preview_size, preview_size))
+
+    def _weighting(self, given: str | None) -> Weighting | None:
+        if given is None:
+            return None
+        if not self.weighs:
+            raise MuseError(
+                f"weighting = {given!r} is for CLIP's text encoders alone, and "
+                f"{type(self).__name__} reads T5. Leave it out."
+            )
+        return Weighting(self.inner)
 
     @property
     def pipeline(self) -> Any:
@@ -190,6 +234,30 @@ class PipelineBackbone(Backbone):
         with self._encoders_there():
             found = self.pipeline.encode_prompt(list(prompts), device=self.text_device, **options)
         return [value if value is None else value.to(self.model.device) for value in found]
+
+    def words(self, prompt: str) -> str:
+        """Without weights, where these are read."""
+        return prompt if self.weighting is None else plain_text(prompt)
+
+    @torch.no_grad()
+    def weighted_tokens(self, prompts: Sequence[str], ending: str = "") -> Tensor:
+        """Embeddings of B prompts with weights by one text encoder, (B, n L, d), on the model's
+        device (`muse.backbones.weighting.Weighting.tokens`).
+        """
+        assert self.weighting is not None
+        with self._encoders_there():
+            found = self.weighting.tokens(self.pipeline, prompts, self.text_device, ending)
+        return found.to(self.model.device)
+
+    @torch.no_grad()
+    def weighted_pooled(self, prompts: Sequence[str], ending: str) -> Tensor:
+        """The pooled vectors of B prompts with weights, (B, p), on the model's device
+        (`muse.backbones.weighting.Weighting.pooled`).
+        """
+        assert self.weighting is not None
+        with self._encoders_there():
+            found = self.weighting.pooled(self.pipeline, prompts, self.text_device, ending)
+        return found.to(self.model.device)
 
     @contextmanager
     def _encoders_there(self) -> Iterator[None]:

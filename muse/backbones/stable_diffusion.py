@@ -11,7 +11,7 @@ from torch import Tensor
 from muse.backbones.base import Size
 from muse.backbones.variance_preserving import VariancePreserving
 from muse.core.types import Cond, Denoised, Node
-from muse.pretrained.wording import remarks
+from muse.pretrained.wording import remarks, unknown_remarks
 
 
 class StableDiffusion(VariancePreserving):
@@ -32,6 +32,7 @@ class StableDiffusion(VariancePreserving):
     """
 
     pipeline_class: ClassVar = StableDiffusionPipeline
+    weighs: ClassVar = True
 
     def __init__(self, pretrained: str = "muse-mini", **options: Any) -> None:
         super().__init__(pretrained, **options)
@@ -46,7 +47,11 @@ class StableDiffusion(VariancePreserving):
         }
 
     def embed(self, prompts: Sequence[str], size: Size, negative: bool = False) -> Cond:
-        """``tokens`` (B, context length, d) by the pipeline's `encode_prompt`."""
+        """``tokens`` (B, context length, d) by the pipeline's `encode_prompt`; with `weighting` so
+        many times the context length as the longest prompt needs.
+        """
+        if self.weighting is not None:
+            return {"tokens": self.weighted_tokens(prompts)}
         tokens, _ = self.encode_prompt(
             prompts, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
@@ -54,7 +59,10 @@ class StableDiffusion(VariancePreserving):
 
     def remarks(self, prompt: str) -> list[str]:
         """Words outside a small vocabulary, and what exceeds the context."""
-        return remarks(self.pipeline.tokenizer, prompt)
+        tokenizer = self.pipeline.tokenizer
+        if self.weighting is not None:  # all of it is read
+            return unknown_remarks(tokenizer, self.words(prompt))
+        return remarks(tokenizer, prompt)
 
     def denoise(self, x: Tensor, node: Node, cond: Cond) -> Denoised:
         """The UNet's eps or v as a prediction of x0 and eps, (B, C, h, w)."""

@@ -9,7 +9,7 @@ from diffusers import StableDiffusion3Pipeline
 from torch import Tensor
 
 from muse.backbones.base import Size
-from muse.backbones.flow_match import check_context, flow_grid, flow_start
+from muse.backbones.flow_match import SCHEDULERS, check_context, flow_grid, flow_start
 from muse.backbones.pipeline import PipelineBackbone
 from muse.core.types import Cond, Denoised, MuseError, Node
 from muse.pretrained.wording import cut_offs
@@ -37,6 +37,7 @@ class StableDiffusion3(PipelineBackbone):
     pipeline_class: ClassVar = StableDiffusion3Pipeline
     default_guidance_scale = 7.0
     denoiser: ClassVar = "transformer"
+    schedulers: ClassVar = SCHEDULERS
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from torch import Tensor
 from muse.backbones.base import Size
 from muse.backbones.variance_preserving import VariancePreserving
 from muse.core.types import Cond, Denoised, Node
-from muse.pretrained.wording import remarks
+from muse.pretrained.wording import remarks, unknown_remarks
 
 
 class StableDiffusionXL(VariancePreserving):
@@ -41,6 +41,8 @@ class StableDiffusionXL(VariancePreserving):
     """
 
     pipeline_class: ClassVar = StableDiffusionXLPipeline
+    weighs: ClassVar = True
+    inner: ClassVar = True
     default_guidance_scale = 5.0
 
     def __init__(
@@ -62,7 +64,10 @@ class StableDiffusionXL(VariancePreserving):
         """``tokens`` (B, 77, d) and ``pooled`` (B, p) by the pipeline's `encode_prompt`, and
         ``time_ids`` (B, 6): original size, crop, target size.
         """
-        tokens, _, pooled, _ = self.encode_prompt(prompts, do_classifier_free_guidance=False)
+        if self.weighting is not None:
+            tokens, pooled = self._weighted(prompts)
+        else:
+            tokens, _, pooled, _ = self.encode_prompt(prompts, do_classifier_free_guidance=False)
         if negative and self.pipeline.config.force_zeros_for_empty_prompt:
             empty = torch.tensor([not prompt for prompt in prompts], device=tokens.device)
             tokens = tokens.masked_fill(empty[:, None, None], 0)
@@ -72,9 +77,17 @@ class StableDiffusionXL(VariancePreserving):
         sizes = torch.tensor([told] * len(prompts), dtype=torch.float32, device=tokens.device)
         return {"tokens": tokens, "pooled": pooled, "time_ids": sizes}
 
+    def _weighted(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Tokens by both encoders, and the second one's pooled vector, of prompts with weights."""
+        tokens = [self.weighted_tokens(prompts, ending) for ending in ("", "_2")]
+        return torch.cat(tokens, dim=-1), self.weighted_pooled(prompts, "_2")
+
     def remarks(self, prompt: str) -> list[str]:
         """What exceeds the context, which both encoders share."""
-        return remarks(self.pipeline.tokenizer, prompt)
+        tokenizer = self.pipeline.tokenizer
+        if self.weighting is not None:  # all of it is read
+            return unknown_remarks(tokenizer, self.words(prompt))
+        return remarks(tokenizer, prompt)
 
     def denoise(self, x: Tensor, node: Node, cond: Cond) -> Denoised:
         """The UNet's eps or v as a prediction of x0 and eps, (B, C, h, w)."""

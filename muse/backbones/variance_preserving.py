@@ -4,7 +4,7 @@ read.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import diffusers
 from torch import Tensor
@@ -41,6 +41,8 @@ class VariancePreserving(PipelineBackbone):
         MuseError: what `PipelineBackbone` refuses, or a scheduler whose prediction type is neither
             ``epsilon`` nor ``v_prediction``.
     """
+
+    schedulers: ClassVar = tuple(sorted((*DDIM, *SIGMAS)))
 
     def __init__(self, pretrained: str, **options: Any) -> None:
         super().__init__(pretrained, **options)
@@ -91,8 +93,8 @@ def scheduler_grid(config: dict[str, Any], steps: int) -> TimeGrid:
     if name not in (*DDIM, *SIGMAS):
         known = ", ".join(sorted((*DDIM, *SIGMAS)))
         raise MuseError(
-            f"The pipeline's scheduler is a {name}, whose nodes are unknown. Save the pipeline "
-            f"with one of: {known}."
+            f"The pipeline's scheduler is a {name}, whose nodes are unknown. Choose another by the "
+            f"backbone's option scheduler: {known}."
         )
     kind: Any = getattr(diffusers, "DDIMScheduler" if name in DDIM else name)
     scheduler = kind.from_config(config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from muse.commands.short import ShortForm, output_file
-from muse.core.emotions import parse_target
+from muse.core.intensity import parse_emotion
 from muse.core.jobs import Job
 from muse.data.jobs import check_prompt, check_seed, job_name
 
@@ -18,10 +18,11 @@ def generate(words: Sequence[str]) -> int:
         "--emotion",
         type=str | None,
         default=None,
-        help="a name, or a mixture like awe:0.7,fear:0.3; plain if left out",
+        help="a name, or a mixture like awe:0.7,fear:0.3; awe@0.6 for less; plain if left out",
     )
     given = form.parse(words)
     prompt = check_prompt(given.prompt)
-    target = None if given.emotion is None else parse_target(given.emotion)
-    job = Job(job_name(prompt, target or {}), prompt, target, check_seed(given.seed, 0))
+    target, at = (None, None) if given.emotion is None else parse_emotion(given.emotion)
+    name, seed = job_name(prompt, target or {}, at), check_seed(given.seed, 0)
+    job = Job(name, prompt, target, seed, intensity=at)
     return form.make(given, job, output_file(given.out, job, given.plain))

@@ -18,8 +18,9 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
 from muse.backbones import Backbone
 from muse.commands.lightning import quiet
-from muse.core.emotions import strongest, target_text
+from muse.core.emotions import strongest
 from muse.core.files import as_yaml, make_folder, written
+from muse.core.intensity import emotion_text
 from muse.core.jobs import Job
 from muse.core.pictures import Picture
 from muse.core.results import Result
@@ -241,13 +242,15 @@ def closing_line(record: Record, path: Path, seconds: float, remedy: str) -> str
         name = strongest(record["probabilities"])
         p = record["probabilities"][name]
         return f"{path}: plain, {name} {p:.0%} by the guide, {seconds:.0f} s."
-    if record["start_step"] is None:
+    if record["intensity"] == 0:
+        how = "intensity 0, the plain picture"
+    elif record["start_step"] is None:
         how = f"never steered: {remedy}"
     else:
         how = f"steered from step {record['start_step']}"
     was = "" if before is None else f"{before:.0%} -> "
     notes = f" {record['notes'][0]}." if record["notes"] else ""
-    target = target_text(record["target"])
+    target = emotion_text(record["target"], record["intensity"])
     return f"{path}: {target} {was}{after:.0%} by the guide itself, {how}, {seconds:.0f} s.{notes}"
 
 

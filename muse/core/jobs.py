@@ -21,8 +21,8 @@ class Job:
         target: emotion -> weight (they sum to 1), or None for the plain model.
         seed: decides all its random numbers.
         image: the picture to edit, or None to generate one.
-        negative_prompt, guidance_scale, steps, size: of its own (see `muse.sampling.Sampler`); None
-            takes the sampler's.
+        negative_prompt, guidance_scale, steps, size, intensity: of its own (see
+            `muse.sampling.Sampler`); None takes the sampler's.
     """
 
     id: str
@@ -34,6 +34,7 @@ class Job:
     guidance_scale: float | None = None
     steps: int | None = None
     size: tuple[int, int] | None = None
+    intensity: float | None = None
 
     def noise(self) -> torch.Generator:
         """The stream for x_T: seeded as diffusers seeds a CPU generator, and the same for the

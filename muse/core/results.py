@@ -18,6 +18,7 @@ class Trace:
 
     Attributes:
         start_step: the first steered step, or None where steering never began.
+        intensity: how strongly the emotion was wanted, -1 to 1; None of a plain row.
         similarity: of the predicted picture to its prompt, one per step until steering began.
         inherent: the emotion that was there before, or None.
         iterations: optimiser steps taken in each sampling step.
@@ -27,6 +28,7 @@ class Trace:
     """
 
     start_step: int | None = None
+    intensity: float | None = None
     similarity: list[float] = field(default_factory=list)
     inherent: str | None = None
     iterations: list[int] = field(default_factory=list)
@@ -37,15 +39,16 @@ class Trace:
     def note(self, step: int, iteration: int, goal: Goal, found: Evaluation | Judgement) -> None:
         """Append one inner iteration: what was found at an iterate."""
         if self._told is None or self._told[0] is not goal:
-            self._told = goal, _named(goal.target), _named(goal.similar)
-        _, wanted, similar = self._told
+            named = goal.target if goal.named is None else goal.named
+            self._told = goal, _named(named), _named(goal.similar)
+        _, targets, similar = self._told
         p = dict(zip(EMOTIONS, found.probabilities, strict=True))
         values = {
             "step": step,
             "iteration": iteration,
             "total": found.total,
             **{f"loss_{name}": value for name, value in found.terms.items()},
-            "p_target": sum(p[name] for name in wanted),
+            "p_target": sum(p[name] for name in targets),
             "p_inherent": p[self.inherent] if self.inherent else 0.0,
             "p_similar": sum(p[name] for name in similar),
         }

@@ -193,17 +193,20 @@ class Goal:
     """What the loss pulls to and pushes from.
 
     Attributes:
-        target: distribution over the emotions, (B, K).
+        target: distribution over the emotions, (B, K): what the job asks for, or, where that is
+            less of an emotion, the plain picture's others (`muse.core.intensity`).
         inherent: one-hot of the inherent emotion, or zeros where there is none, (B, K).
         similarity: the similarity to the prompt when steering began, (B,), or None.
         similar: the emotions that count as similar to the target, by weight, (B, K); traces tell
             their probability. None where nobody says.
+        named: what the job names, where `target` is its lack, (B, K); for traces too.
     """
 
     target: Tensor
     inherent: Tensor
     similarity: Tensor | None = None
     similar: Tensor | None = None
+    named: Tensor | None = None
 
 
 @dataclass(frozen=True)

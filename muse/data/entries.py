@@ -17,7 +17,7 @@ from muse.core.types import MuseError
 
 COLUMNS = (
     *("id", "prompt", "emotion", "seed", "count", "image", "image_sha256"),
-    *("negative_prompt", "guidance_scale", "steps", "size"),
+    *("negative_prompt", "guidance_scale", "steps", "size", "intensity"),
 )
 KINDS = (".csv", ".jsonl", ".txt")
 DELIMITERS = (",", ";", "\t")

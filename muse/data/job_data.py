@@ -12,11 +12,11 @@ import lightning as L
 from jsonargparse.typing import Path_fr
 from torch.utils.data import DataLoader
 
-from muse.core.emotions import parse_target
+from muse.core.intensity import parse_emotion
 from muse.core.jobs import Job
 from muse.core.types import MuseError
 from muse.data.entries import STDIN
-from muse.data.jobs import Emotion, check_count, cross, read_jobs
+from muse.data.jobs import OWN, Emotion, check_count, cross, read_jobs
 
 
 class Jobs(L.LightningDataModule):
@@ -33,6 +33,7 @@ class Jobs(L.LightningDataModule):
             input.
         prompts: what the pictures show, instead of a file; a text is one prompt.
         emotions: a name or a mixture (``awe:0.7,fear:0.3``) each, for every prompt; a text is one.
+            An intensity of its own follows an ``@`` (``awe@0.6``).
         seed: the run's seed.
         limit: only the first so many jobs.
         count: so many different pictures of each job that doesn't say how many itself.
@@ -118,7 +119,7 @@ def _lists(prompts: Sequence[str], emotions: Sequence[Emotion]) -> Iterator[str]
         shown = ", ".join(repr(p if len(p) <= 40 else f"{p[:37]}...") for p in prompts[:3])
         more = f" and {len(prompts) - 3} more" if prompts[3:] else ""
         yield f"Read {len(prompts)} prompts: {shown}{more}."
-    alone = [emotion for emotion in emotions if len(parse_target(emotion)) == 1]
+    alone = [emotion for emotion in emotions if len(parse_emotion(emotion)[0]) == 1]
     weighed = [e for e in alone if (":" in e if isinstance(e, str) else [*e.values()] != [1])]
     if weighed and len(emotions) > 1:
         yield (
@@ -132,7 +133,8 @@ def _alike(jobs: Sequence[Job]) -> Iterator[str]:
     first: dict[tuple[Any, ...], Job] = {}
     again: list[tuple[str, str]] = []
     for job in jobs:
-        key = (job.prompt, tuple((job.target or {}).items()), job.seed, job.image)
+        target, own = tuple((job.target or {}).items()), [getattr(job, name) for name in OWN]
+        key = (job.prompt, target, job.seed, job.image, *own)
         same = first.setdefault(key, job)
         if same is not job:
             again.append((job.id, same.id))

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from muse.core.digests import file_digest, known_digest
-from muse.core.emotions import parse_target
+from muse.core.intensity import check_intensity, parse_emotion
 from muse.core.jobs import Job, derive_seed, safe_name
 from muse.core.types import MuseError
 from muse.data.entries import JobsFile, named
 
 Emotion: TypeAlias = str | Mapping[str, float]
 MOST_COPIES = 10_000
-OWN = ("negative_prompt", "guidance_scale", "steps", "size")
+OWN = ("negative_prompt", "guidance_scale", "steps", "size", "intensity")
 """What a job may have of its own, in place of the run's."""
 
 
@@ -27,12 +27,15 @@ def cross(
     prompts: Sequence[str], emotions: Sequence[Emotion], seed: int, count: int = 1
 ) -> list[Job]:
     """Every prompt with every emotion, `count` different pictures of each."""
-    targets = [parse_target(emotion) for emotion in emotions]
-    pairs = [(check_prompt(prompt), target) for prompt in prompts for target in targets]
+    wanted = [parse_emotion(emotion) for emotion in emotions]
+    pairs = [(check_prompt(prompt), *emotion) for prompt in prompts for emotion in wanted]
     jobs: dict[str, Job] = {}
-    for prompt, target in pairs:
-        name = unique_name(job_name(prompt, target), jobs)
-        jobs[name] = Job(name, prompt, target, derive_seed(seed, prompt))
+    for prompt, target, intensity in pairs:
+        name, own = (
+            unique_name(job_name(prompt, target, intensity), jobs),
+            derive_seed(seed, prompt),
+        )
+        jobs[name] = Job(name, prompt, target, own, intensity=intensity)
     return with_copies((job, count) for job in jobs.values())
 
 
@@ -69,7 +72,7 @@ def _entries(
             f"{file.name} has prompts alone. Say with which emotions: "
             "--data.emotions '[awe, fear]'."
         )
-    targets = [{"emotion": parse_target(emotion)} for emotion in emotions]
+    targets = [{"emotion": emotion} for emotion in emotions]
     for number, values in file.rows():
         with _at(file, number):
             entry = named(values)
@@ -92,9 +95,14 @@ def _job(entry: Mapping[str, Any], folder: Path, seed: int, taken: Container[str
         raise MuseError(
             f"emotion {emotion!r} is not one. Give a name, or a mixture like awe:0.7,fear:0.3."
         )
-    target = parse_target(emotion)
+    target, intensity = parse_emotion(emotion)
+    settings = _settings(entry)
+    if intensity is not None and settings.setdefault("intensity", intensity) != intensity:
+        raise MuseError(
+            f"intensity {settings['intensity']:g} stands beside emotion {emotion!r}. Say it once."
+        )
     given = str(entry.get("id") or "").strip()
-    name = _own_name(given) if given else unique_name(job_name(prompt, target), taken)
+    name = _own_name(given) if given else unique_name(job_name(prompt, target, intensity), taken)
     own = check_seed(entry.get("seed"), derive_seed(seed, given or prompt))
     image = str(entry.get("image") or "")
     path = (folder / image).resolve() if image.strip() else None
@@ -102,7 +110,7 @@ def _job(entry: Mapping[str, Any], folder: Path, seed: int, taken: Container[str
         raise MuseError(f"there is no picture at {str(path)!r}. Paths are relative to the file.")
     if path is not None and entry.get("image_sha256") not in (None, "", file_digest(path)):
         raise MuseError(f"the picture at {str(path)!r} has changed since this file was written.")
-    return Job(name, prompt, target, own, path, **_settings(entry))
+    return Job(name, prompt, target, own, path, **settings)
 
 
 def _settings(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,6 +128,8 @@ def _settings(entry: Mapping[str, Any]) -> dict[str, Any]:
             raise MuseError(f"guidance_scale {given!r} is not a number.") from None
     if "size" in said:
         said["size"] = _size(said["size"])
+    if "intensity" in said:
+        said["intensity"] = check_intensity(said["intensity"])
     return said
 
 
@@ -204,9 +214,11 @@ def job_entry(job: Job) -> dict[str, Any]:
     return entry
 
 
-def job_name(prompt: str, target: Mapping[str, float]) -> str:
-    """A name for a job without one, such as ``a-park-awe``."""
+def job_name(prompt: str, target: Mapping[str, float], intensity: float | None = None) -> str:
+    """A name for a job without one, such as ``a-park-awe``, or ``a-park-awe-at60``."""
     feelings = [n if w == 1 else f"{n}{round(100 * w)}" for n, w in target.items()]
+    if intensity is not None:
+        feelings.append(f"at{round(100 * intensity)}")
     return safe_name("-".join([*prompt.lower().split(), *feelings]))
 
 

@@ -28,7 +28,7 @@ def plain_twins(jobs: Sequence[Job]) -> Twins:
     names: set[str] = set()
     of: dict[str, str] = {}
     for job in jobs:
-        key = replace(job, id="", target=None)
+        key = replace(job, id="", target=None, intensity=None)
         if key not in made:
             name = unique_name(safe_name(f"plain-{job.prompt}"), names)
             names.add(name)

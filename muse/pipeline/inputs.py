@@ -15,7 +15,8 @@ from torchvision.transforms.functional import to_pil_image
 from muse.backbones import Backbone
 from muse.backbones.base import Size
 from muse.core.asks import Ask
-from muse.core.emotions import EMOTIONS, parse_target
+from muse.core.emotions import EMOTIONS
+from muse.core.intensity import parse_emotion
 from muse.core.jobs import Job, derive_seed
 from muse.core.pictures import as_picture
 from muse.core.types import Cond, MuseError
@@ -25,7 +26,8 @@ from muse.latents.noise import like
 from muse.schedulers import TimeGrid
 
 Emotion: TypeAlias = str | Mapping[str, float] | None
-"""A name, a mixture (``"awe:0.7,fear:0.3"``, or a mapping), or None for the plain model."""
+"""A name, a mixture (``"awe:0.7,fear:0.3"``, or a mapping), or None for the plain model; a text may
+end in its intensity (``"awe@0.6"``)."""
 ImageInput: TypeAlias = Image.Image | Tensor | Sequence[Image.Image | Tensor]
 """One picture, a batch (B, 3, H, W), or a list of pictures, tensors in [0, 1]."""
 Generators: TypeAlias = torch.Generator | Sequence[torch.Generator] | None
@@ -104,21 +106,23 @@ def prompts_of(prompt: str | Sequence[str], name: str = "prompt") -> list[str]:
     return prompts
 
 
-def targets_of(emotion: Emotion | Sequence[Emotion]) -> list[dict[str, float] | None]:
-    """One target, or several; None stays."""
+def targets_of(
+    emotion: Emotion | Sequence[Emotion],
+) -> list[tuple[dict[str, float] | None, float | None]]:
+    """One target, or several, each with its intensity where it says one; None stays."""
     emotions: Sequence[object] = emotion if isinstance(emotion, list | tuple) else [emotion]
     return [_target(one) for one in emotions]
 
 
-def _target(emotion: object) -> dict[str, float] | None:
+def _target(emotion: object) -> tuple[dict[str, float] | None, float | None]:
     if emotion is None:
-        return None
+        return None, None
     if not isinstance(emotion, str | Mapping):
         raise MuseError(
             f"emotion {emotion!r} is not one. Give a name, a mixture like 'awe:0.7,fear:0.3', a "
             "mapping, None, or a list of them."
         )
-    return parse_target(emotion)
+    return parse_emotion(emotion)
 
 
 def size_of(own: Size, height: int | None, width: int | None) -> Size:

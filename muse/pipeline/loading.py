@@ -66,7 +66,7 @@ def answered(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options without what diffusers' pipelines have and muse doesn't: None says nothing.
 
     Raises:
-        MuseError: a safety checker or a scheduler.
+        MuseError: a safety checker, or a scheduler that is no name.
     """
     rest = dict(options)
     if rest.pop("safety_checker", None) is not None:
@@ -74,10 +74,10 @@ def answered(options: Mapping[str, Any]) -> dict[str, Any]:
             "safety_checker is not used: muse checks no pictures. Leave it out, or give None, and "
             "check the pictures yourself."
         )
-    if rest.pop("scheduler", None) is not None:
+    if not isinstance(rest.get("scheduler"), str | None):
         raise MuseError(
             "scheduler is not used: muse steps by its own DDIM (flow models: Euler's step) on the "
-            "nodes of the pipeline's scheduler. For other nodes save the pipeline with another "
-            "one (pipe.scheduler = ...; pipe.save_pretrained(folder)) and load that folder."
+            "nodes of the pipeline's scheduler. For other nodes give the name of a class, such as "
+            "scheduler='EulerDiscreteScheduler', and scheduler_options."
         )
-    return rest
+    return {name: value for name, value in rest.items() if name != "scheduler" or value}

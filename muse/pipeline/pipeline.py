@@ -17,6 +17,7 @@ from muse.core.memory import memory_told
 from muse.core.types import MuseError
 from muse.guides import Guide, Similarity
 from muse.losses import EmotionLoss, MultiEmotionLoss
+from muse.pipeline.embeds import condition, rows_of
 from muse.pipeline.inputs import (
     Emotion,
     Generators,
@@ -197,7 +198,7 @@ class MusePipeline:
 
     def __call__(
         self,
-        prompt: str | Sequence[str],
+        prompt: str | Sequence[str] | None = None,
         emotion: Emotion | Sequence[Emotion] = None,
         image: ImageInput | None = None,
         latents: Tensor | None = None,
@@ -222,9 +223,10 @@ class MusePipeline:
         draws.
 
         Args:
-            prompt: what a picture shows; of an edit, what its source shows.
+            prompt: what a picture shows; of an edit, what its source shows. Beside `prompt_embeds`
+                it is what similarity and records read.
             emotion: a name, a mixture (``"awe:0.7,fear:0.3"``, or a mapping), or None for the plain
-                model.
+                model; ``"awe@0.6"`` says how strongly, as the option ``intensity`` does for all.
             image: to edit: Pillow images of any size and mode, or tensors (B, 3, H, W) in [0, 1].
                 Sampling starts from its DDIM inversion, with the remedies of the preset ``edit``.
             latents: x_T, (B, ...) or (1, ...) for all, instead of noise from the generator.
@@ -248,7 +250,10 @@ class MusePipeline:
             callback_on_step_end_tensor_inputs: what it is given: ``latents`` or nothing.
             slots: how many pictures share a model call; it changes memory and speed.
             options: any other option of `muse.sampling.Sampler`, for this call:
-                ``emotion_scale``, ``max_iterations``, ``timing``, ...
+                ``intensity``, ``emotion_scale``, ``max_iterations``, ``timing``, ... And prompts as
+                embeddings, in diffusers' names: ``prompt_embeds`` (B, L, d),
+                ``negative_prompt_embeds`` and, where the model has such, ``pooled_prompt_embeds``,
+                ``prompt_attention_mask`` and their negatives.
 
         Returns:
             `MusePipelineOutput`.
@@ -266,6 +271,9 @@ class MusePipeline:
         check_counts(num_images_per_prompt=num_images_per_prompt)
         check_number("guidance_scale", guidance_scale)
         size = size_of(self.backbone.size, height, width)
+        embeds, null_embeds = rows_of(options, ""), rows_of(options, "negative_")
+        if prompt is None and embeds == [None]:
+            raise MuseError("There is no prompt. Give one, or prompt_embeds.")
         for name in options:
             check_choice("option", name, sorted(set(signature(Sampler).parameters) - NAMED))
         if image is not None and latents is not None:
@@ -273,20 +281,22 @@ class MusePipeline:
         if image is not None and not self.backbone.reads_pictures:
             raise MuseError(f"{type(self.backbone).__name__} has points. Leave the image out.")
         columns = broadcast(
-            prompt=prompts_of(prompt),
+            prompt=prompts_of("" if prompt is None else prompt),
             emotion=targets_of(emotion),
             image=[None] if image is None else pictures_of(image, size),
             negative_prompt=prompts_of(negative_prompt or "", "negative_prompt"),
+            prompt_embeds=embeds,
+            negative_prompt_embeds=null_embeds,
         )
-        prompts, targets, pictures, negatives = (
+        prompts, targets, pictures, negatives, embeds, null_embeds = (
             [entry for entry in column for _ in range(num_images_per_prompt)] for column in columns
         )
         generators = generators_of(generator, len(prompts))
         seeds = seeds_of(generators, len(prompts))
         columns_of_rows = zip(prompts, targets, seeds, negatives, strict=True)
         jobs = [
-            Job(f"row-{row}", prompt, target, seed, negative_prompt=negative)
-            for row, (prompt, target, seed, negative) in enumerate(columns_of_rows)
+            Job(f"row-{row}", prompt, target, seed, negative_prompt=negative, intensity=intensity)
+            for row, (prompt, (target, intensity), seed, negative) in enumerate(columns_of_rows)
         ]
         rows = {job.id: row for row, job in enumerate(jobs)}
         source: _GivenLatents | _InvertedPictures
@@ -305,9 +315,10 @@ class MusePipeline:
         if guidance_scale is not None:
             options["guidance_scale"] = guidance_scale
         options = {name: getattr(self, name) for name in PARTS} | options
-        if torch.is_inference_mode_enabled() and any(targets):
+        steered = any(target for target, _ in targets)
+        if torch.is_inference_mode_enabled() and steered:
             raise MuseError("Steering needs gradients. Call it outside of torch.inference_mode().")
-        if options["guide"] is None and any(targets):
+        if options["guide"] is None and steered:
             raise MuseError(
                 "There is no guide to steer to an emotion. Give one, such as MusePipeline."
                 "from_pretrained(..., guide=EmoGen(...)), or emotion=None for the plain model."
@@ -320,6 +331,16 @@ class MusePipeline:
                 size=size,
                 **{**options, "guide": options["guide"] or _NoGuide()},
             ).to(self.device)
+        if prompt is None and steered and sampler.answers.similarity is not None:
+            raise MuseError(
+                "Timing or loss compares pictures with the prompt. Give it too, beside "
+                "prompt_embeds: a text."
+            )
+        for negative, kind, column in ((False, "", embeds), (True, "negative_", null_embeds)):
+            for job, given in zip(jobs, column, strict=True):
+                if given is not None:
+                    like = sampler.prompts("", negative, size)
+                    sampler.prompts.give(job, condition(given, like, kind), negative)
         watched = callback_on_step_end_tensor_inputs
         step_ends = StepEnds(self, callback_on_step_end, watched, sampler, rows)
         results = run(sampler, jobs, slots, step_ends, self.show_progress)

@@ -107,7 +107,8 @@ def run(
     with RowProgress(len(jobs), len(sampler.setup.grid), visible) as progress:
         make(sampler, jobs, sink, slots, (step_ends, progress))
     done = [sink.results[job.id] for job in jobs]
-    never = [result for result in done if result.job.target and result.trace.start_step is None]
+    wanted = [result for result in done if result.trace.intensity]
+    never = [result for result in wanted if result.trace.start_step is None]
     if never and not step_ends.stopped:
         told = f"{len(never)} of {len(jobs)} pictures were never steered"
         warnings.warn(f"{told}: {sampler.timing.remedy}.", stacklevel=3)

@@ -34,7 +34,8 @@ def unread_marks(prompt: str) -> list[str]:
     shown = textwrap.shorten(prompt, 60, placeholder=" ...")
     return [
         f"Prompt {shown!r}: {told} is read as text, marks and all: there are no weights and no "
-        "LoRAs in a prompt here. Write the words alone."
+        "LoRAs in a prompt here. Write the words alone; the backbone's options weighting and lora "
+        "are for those."
     ]
 
 
@@ -51,6 +52,9 @@ def unknown_words(tokenizer: Any, prompt: str) -> dict[str, list[str]]:
         return {}
     ends = [token.removesuffix("</w>") for token in vocabulary if token.endswith("</w>")]
     known = sorted(word for word in ends if len(word) > 1 and word.isalpha())
+    special = set(tokenizer.all_special_tokens)
+    for learned in sorted(tokenizer.get_added_vocab().keys() - special, key=len, reverse=True):
+        prompt = prompt.replace(learned, " ")
     words = dict.fromkeys(re.findall(r"[^\W\d_]+", prompt.lower()))
     missing = [word for word in words if len(tokenizer.tokenize(word)) > 1]
     return {word: difflib.get_close_matches(word, known, n=3) for word in missing}
@@ -75,17 +79,21 @@ def cut_off(tokenizer: Any, text: str, context: int) -> str:
     return str(tokenizer.decode(tokens[room(tokenizer, context) :])).strip()
 
 
+def unknown_remarks(tokenizer: Any, prompt: str) -> list[str]:
+    """A line about the words of `prompt` that a small vocabulary lacks, where there are any."""
+    told = [
+        f"{word!r} (nearest: {', '.join(near)})" if near else f"{word!r} (nothing is near)"
+        for word, near in unknown_words(tokenizer, prompt).items()
+    ]
+    shown = textwrap.shorten(prompt, 60, placeholder=" ...")
+    line = f"Prompt {shown!r}: the model doesn't know {', '.join(told)}, and may draw anything."
+    return [line] if told else []
+
+
 def remarks(tokenizer: Any, prompt: str) -> list[str]:
     """What a person should know about how `prompt` is read, in a line each."""
     name = f"Prompt {textwrap.shorten(prompt, 60, placeholder=' ...')!r}"
-    lines = unread_marks(prompt)
-    missing = unknown_words(tokenizer, prompt)
-    if missing:
-        told = [
-            f"{word!r} (nearest: {', '.join(near)})" if near else f"{word!r} (nothing is near)"
-            for word, near in missing.items()
-        ]
-        lines.append(f"{name}: the model doesn't know {', '.join(told)}, and may draw anything.")
+    lines = unread_marks(prompt) + unknown_remarks(tokenizer, prompt)
     context: int = tokenizer.model_max_length
     rest = cut_off(tokenizer, prompt, context)
     if rest:

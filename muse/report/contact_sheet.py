@@ -7,7 +7,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from muse.core.emotions import COLORS, WHEEL, strongest, target_text
+from muse.core.emotions import COLORS, WHEEL, strongest
+from muse.core.intensity import emotion_text
 from muse.runs.records import Layout, Record, target_probability
 
 TILE = 168
@@ -53,9 +54,10 @@ def _rows(records: Sequence[Record]) -> Mapping[tuple[str, int, str | None], lis
     return rows
 
 
-def _position(record: Record) -> tuple[int, int, str]:
-    target = record["target"]
-    return (len(target), WHEEL.index(strongest(target)), record["id"])
+def _position(record: Record) -> tuple[int, int, float, str]:
+    target, intensity = record["target"], record.get("intensity")
+    place = WHEEL.index(strongest(target))
+    return (len(target), place, 1.0 if intensity is None else intensity, record["id"])
 
 
 def _row(
@@ -78,9 +80,11 @@ def _row(
     for record in row:
         color = COLORS[strongest(record["target"])]
         tile(sheet, layout.picture(record["id"]), left, top)
-        remark = "never started" if record["start_step"] is None else ""
+        intensity = record.get("intensity")
+        remark = "never started" if record["start_step"] is None and intensity != 0 else ""
         value = target_probability(record) or 0.0
-        caption(draw, left, top, target_text(record["target"]), color, value, remark)
+        text = emotion_text(record["target"], intensity)
+        caption(draw, left, top, text, color, value, remark)
         left += TILE + GAP
 
 

@@ -6,7 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from muse.core.emotions import strongest, target_text
+from muse.core.emotions import strongest
+from muse.core.intensity import emotion_text
 from muse.runs.records import Record, on_target, target_probability
 
 COLUMNS = (
@@ -37,7 +38,7 @@ def results_csv(records: Sequence[Record]) -> str:
         writer.writerow(
             {
                 **{name: record[name] for name in COLUMNS if name in record},
-                "target": target_text(record["target"]),
+                "target": emotion_text(record["target"], record.get("intensity")),
                 "iterations": sum(record["iterations"]),
                 "predicted": strongest(p) if p else None,
                 "on_target": on_target(record),

@@ -20,11 +20,17 @@ from muse.core.digests import Digests
 from muse.core.jobs import Job
 from muse.core.types import MuseError
 from muse.data import job_entry
+from muse.pretrained.labelled import labelled
 from muse.pretrained.packaged import locate
 
 NOT_PIXELS = frozenset({"output_dir", "overwrite", "retry_failed", "slots", "plain", "watchers"})
 """Options of a run that change no picture."""
-LOADED = frozenset({"pretrained", "checkpoint", "clip", "config", "preview_decoder", "model"})
+LOADED = frozenset(
+    {
+        *("pretrained", "checkpoint", "clip", "config", "preview_decoder", "model"),
+        *("lora", "embeddings", "vae"),
+    }
+)
 """Options of our parts that name a folder or a file to load."""
 FORMAT = 2
 """Of what is noted, and of the digests; a run of another one is not gone on with."""
@@ -61,19 +67,25 @@ class Deciding:
         """What the settings name and lies on this machine -> the sha256 of what is in it."""
         found = {}
         for value in self.settings.values():
-            path = _local(value)
-            if path is not None:
-                found[str(value)] = self.digests.of(path)
+            for text in value if isinstance(value, list) else [value]:
+                path = _local(text)
+                if path is not None:
+                    found[str(text)] = self.digests.of(path)
         return found
 
     @cached_property
     def _common(self) -> str:
         # Weights are known by what is in them: the same files decide the same from another folder.
-        told = {
-            name: self.weights.get(value, value) if isinstance(value, str) else value
-            for name, value in self.settings.items()
-        }
+        told = {name: self._known(value) for name, value in self.settings.items()}
         return json.dumps(told, sort_keys=True, default=str)
+
+    def _known(self, value: Any) -> Any:
+        """A setting with the digest of what it names in place of the name; a label stays."""
+        if isinstance(value, list):
+            return [self._known(item) for item in value]
+        digest = self.weights.get(value) if isinstance(value, str) else None
+        label = None if digest is None else _named(value)[1]
+        return digest or value if label is None else f"{digest}:{label}"
 
     def digest(self, job: Job) -> str:
         """A short sha256 of all that decides a job's picture."""
@@ -152,11 +164,22 @@ def absolute(value: Any, name: str = "") -> Any:
         return {key: absolute(item, str(key)) for key, item in value.items()}
     if isinstance(value, list):
         return [absolute(item, name) for item in value]
-    if name == "class_path" or not _is_path(value):
+    if name == "class_path" or not isinstance(value, str):
+        return value
+    value, label = _named(value)
+    if label is not None:
+        return f"{absolute(value, name)}:{label}"
+    if not _is_path(value):
         return value
     # A bare word may be a choice or a hub id, and a folder have its name by chance.
     told = "/" in value or Path(value).suffix or name in LOADED
     return str(Path(value).absolute()) if told else value
+
+
+def _named(text: str) -> tuple[str, str | None]:
+    """What a setting names, with the label that stands behind a file; any other text as it is."""
+    name, label = labelled(text)
+    return (name, label) if label is not None and _is_path(name) else (text, None)
 
 
 def _is_path(value: Any) -> bool:
@@ -172,7 +195,7 @@ def _is_path(value: Any) -> bool:
 def _local(value: Any) -> Path | None:
     """The file or folder that a setting names, packaged ones too; None where it names none."""
     try:
-        path = Path(locate(value)) if isinstance(value, str) else None
+        path = Path(locate(_named(value)[0])) if isinstance(value, str) else None
     except MuseError:
         return None
     return path if path is not None and path.is_absolute() and _is_path(str(path)) else None

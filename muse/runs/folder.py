@@ -12,8 +12,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from muse.backbones import Backbone
 from muse.core.digests import Digests
-from muse.core.emotions import target_text
 from muse.core.files import as_yaml, make_folder, sweep, write_text, written
+from muse.core.intensity import emotion_text
 from muse.core.jobs import Job
 from muse.core.pictures import Picture, save_png
 from muse.core.results import Result
@@ -275,7 +275,7 @@ def save_picture(
     about = PngInfo()
     if job is not None:
         about.add_itxt("prompt", job.prompt)
-        about.add_text("target", target_text(dict(job.target or {})))
+        about.add_text("target", emotion_text(dict(job.target or {}), job.intensity))
         about.add_text("seed", str(job.seed))
         about.add_text("config_digest", digest)
     if config:

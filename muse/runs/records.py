@@ -24,10 +24,10 @@ LONG = ("trace", "versions")
 
 Record: TypeAlias = dict[str, Any]
 """One picture's record. Keys of schema 1: id, prompt, target (name -> weight, null for a plain
-picture), seed, image, status ("done" or "failed"), reason, start_step (null: never), similarity,
-inherent, iterations, trace, probabilities, plain (the twin's id), plain_probabilities, notes,
-seconds, cost (`muse.core.results.Cost`), made_by, versions, config_digest. Readers ignore keys that
-they don't know."""
+picture), intensity (-1 to 1, null for a plain picture), seed, image, status ("done" or "failed"),
+reason, start_step (null: never), similarity, inherent, iterations, trace, probabilities, plain (the
+twin's id), plain_probabilities, notes, seconds, cost (`muse.core.results.Cost`), made_by, versions,
+config_digest. Readers ignore keys that they don't know."""
 
 
 class Layout:
@@ -94,6 +94,7 @@ def make_record(
         "id": job.id,
         "prompt": job.prompt,
         "target": None if job.target is None else dict(job.target),
+        "intensity": trace.intensity,
         "seed": job.seed,
         "image": None if job.image is None else str(job.image),
         "status": "done" if result.failure is None else "failed",
@@ -198,10 +199,13 @@ def read_listing(folder: Path) -> list[dict[str, Any]]:
 
 
 def on_target(record: Record, probabilities: str = "probabilities") -> bool | None:
-    """Whether the likeliest emotion is one that the job wanted; None where that isn't known."""
+    """Whether the likeliest emotion is one that the job wanted (is none that it wanted less of);
+    None where that isn't known.
+    """
     if not record["target"] or not record.get(probabilities):
         return None
-    return strongest(record[probabilities]) in record["target"]
+    less = (record.get("intensity") or 0) < 0
+    return (strongest(record[probabilities]) in record["target"]) != less
 
 
 def target_probability(record: Record, probabilities: str = "probabilities") -> float | None:

@@ -132,7 +132,7 @@ class Answers(nn.Module):
         similarity: dict[int, float] = {}
         with pictures_read_once():
             if compared and self.similarity is not None:
-                found = self.similarity(_some(image, compared), [asks[i].prompt for i in compared])
+                found = self._compared(_some(image, compared), [asks[i].prompt for i in compared])
                 similarity = dict(zip(compared, found.tolist(), strict=True))
             if named:
                 read = self.guide.read(_some(image, named))
@@ -166,9 +166,15 @@ class Answers(nn.Module):
         with pictures_read_once():
             similarity = None
             if self.similarity is not None and self.loss.needs_similarity:
-                similarity = self.similarity(image, prompts)
+                similarity = self._compared(image, prompts)
             reading = Reading(self.guide.read(image), similarity)
         return reading, self.loss(reading, goal)
+
+    def _compared(self, image: Tensor, prompts: Sequence[str]) -> Tensor:
+        """The similarity of pictures to their prompts' words, (B,)."""
+        assert self.similarity is not None
+        found: Tensor = self.similarity(image, [self.backbone.words(one) for one in prompts])
+        return found
 
     def evaluate(self, asks: Sequence[Evaluate]) -> list[Evaluation]:
         """One model call with gradient to what varies (two, where the unconditional branch varies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from muse.backbones import Backbone
 from muse.backbones.base import Size
+from muse.core.jobs import Job
 from muse.core.types import Cond
 
 KEPT = 256 * 2**20
@@ -30,6 +32,7 @@ class EncodedPrompts:
         self.size = size
         self._largest = 1
         self._kept: dict[tuple[Any, ...], Cond] = {}
+        self._given: dict[tuple[str, bool], Cond] = {}
 
     @property
     def room(self) -> int:
@@ -51,6 +54,24 @@ class EncodedPrompts:
         while len(self._kept) > self.room + 1:
             del self._kept[next(iter(self._kept))]
         return found
+
+    def give(self, job: Job, cond: Cond, negative: bool = False) -> None:
+        """Take `cond` for a job's prompt (or negative prompt) in place of what that encodes to."""
+        self._given[job.id, negative] = cond
+
+    def given(self, job: Job) -> bool:
+        """Whether a job was given a condition."""
+        return not self._given.keys().isdisjoint({(job.id, False), (job.id, True)})
+
+    def of(self, job: Job) -> Callable[[str, bool, Size], Cond]:
+        """What encodes prompts for a job that was given a condition: itself, but for that one."""
+
+        def embed(prompt: str, negative: bool, size: Size) -> Cond:
+            own = negative or prompt == job.prompt  # a steering may ask for other prompts
+            found = self._given.get((job.id, negative)) if own else None
+            return self(prompt, negative, size) if found is None else found
+
+        return embed
 
     def clear(self) -> None:
         """Keep none."""

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from muse.backbones.base import Size
-from muse.core.asks import Ask, Evaluation, Judgement, Observation, Observe, Predict
+from muse.core.asks import Ask, Evaluation, Fork, Judgement, Observation, Observe, Predict
 from muse.core.emotions import EMOTIONS, distribution
+from muse.core.intensity import dosed, without
 from muse.core.jobs import Job
 from muse.core.results import Cost, Result, Trace
 from muse.core.types import Cond, Denoised, Goal, Guidance, MuseError, Tensors
@@ -45,6 +46,7 @@ class Setup:
     negative_prompt: str
     size: Size
     embed: Callable[[str, bool, Size], Cond]
+    intensity: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,9 @@ class PictureRow:
     def prepare(self, setup: Setup) -> None:
         """Take what the row is made with."""
         self.setup = setup
-        self.timing = Never() if self.job.target is None else setup.timing
+        plain = self.job.target is None or setup.intensity == 0
+        self.timing = Never() if plain else setup.timing
+        self.trace.intensity = None if self.job.target is None else setup.intensity
         self.latch = self.timing.init()
 
     def denoise(self, given: Start | None = None) -> Generator[list[Ask], list[Any], list[Tensor]]:
@@ -282,8 +286,11 @@ class PictureRow:
                 at = yield from self.predicted(at)
                 assert at.plain is not None
                 self.before = setup.guidance.seen(at.plain, at.unconditional)
-            self.goal = yield from self.begin(at.i, self.before)
+            self.goal = yield from self.begin(at, self.before)
             self.state = steering.init(at.x, at.cond, self.stream)
+        dose = abs(setup.intensity)
+        if dose < 1:
+            at = yield from self.predicted(at)
         step, rests = self.standing(at, self.goal), setup.rests
         late = at.i >= rests.look_until * len(setup.grid)
         looks = first or not (self.resting or late)
@@ -294,7 +301,16 @@ class PictureRow:
         elif self.resting:
             self.resting -= 1
         self.state = steered.state
-        return steered
+        return steered if dose == 1 else replace(steered, denoised=self.dosed(at, steered, dose))
+
+    def dosed(self, at: _At, steered: Steered, dose: float) -> Denoised:
+        """What a step is taken with where only a dose of the steering is wanted."""
+        if steered.denoised is None:
+            name = type(self.setup.answers.steering).__name__
+            raise MuseError(f"{name} moved by itself, where there is no intensity. Use 0 or 1.")
+        assert at.plain is not None
+        plain = self.setup.guidance.mixed(at.plain, at.unconditional)
+        return dosed(plain, steered.denoised, dose)
 
     def standing(self, at: _At, goal: Goal) -> Step:
         """What a steering is told of where the row stands."""
@@ -343,7 +359,7 @@ class PictureRow:
         [seen] = yield [Observe(last, self.job.prompt, final=True)]
         return last, seen
 
-    def begin(self, i: int, before: Tensor) -> Generator[list[Ask], list[Any], Goal]:
+    def begin(self, at: _At, before: Tensor) -> Generator[list[Ask], list[Any], Goal]:
         """WHICH (Sec. IV-C): the goal, with the inherent emotion as the guide reads it in
         `before`, the prediction of the step before the threshold was passed.
         """
@@ -353,16 +369,26 @@ class PictureRow:
         assert self.job.target is not None  # a plain job is never steered
         inherent = EMOTIONS[int(was.logits.argmax())]
         wanted = inherent in self.job.target
-        self.trace.start_step = i
+        self.trace.start_step = at.i
         self.trace.inherent = None if wanted else inherent
         similarity = self.trace.similarity[-1] if compared else was.similarity
         target = distribution(self.job.target).to(was.logits)
-        return Goal(
+        goal = Goal(
             target,
             distribution({} if wanted else {inherent: 1.0}).to(was.logits),
             None if similarity is None else was.logits.new_tensor([similarity]),
             loss.similar_to(target),
         )
+        return goal if self.setup.intensity > 0 else (yield from self.lessened(at, goal))
+
+    def lessened(self, at: _At, goal: Goal) -> Generator[list[Ask], list[Any], Goal]:
+        """The goal where less of the emotion is wanted: what the guide reads without it in the
+        picture that the plain model makes from here (of DDIM the plain twin, of a solver with noise
+        another draw). The inherent emotion is part of that, and not pushed from.
+        """
+        [[(_, plain)]] = yield [Fork([self.onward(at.x, at.i)])]
+        rest = without(plain.logits, goal.target)
+        return replace(goal, target=rest, inherent=torch.zeros_like(rest), named=goal.target)
 
     def iterated(self, i: int, iteration: int, found: Evaluation | Judgement) -> None:
         """Tell the watchers of an iterate."""

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from muse.backbones import Backbone
 from muse.core.asks import Ask, Row
 from muse.core.emotions import order_of
+from muse.core.intensity import check_intensity
 from muse.core.jobs import Job
 from muse.core.memory import memory_told
 from muse.core.results import Result
@@ -82,6 +83,10 @@ class Sampler(nn.Module):
         scheduler: how a latent moves from node to node; ``pipeline`` takes over the model's own
             scheduler where it is one of ours, None is `DDIM`. The nodes are the model's in any
             case.
+        intensity: how strongly the emotion is wanted (`muse.core.intensity`), for jobs that don't
+            say it: 0 is the plain picture, 1 (or None) all of the emotion, and below 0, down to -1,
+            the plain picture loses what it has of it. Between, every steered step needs its plain
+            prediction too; below 0 a row makes the plain picture first.
 
     Raises:
         MuseError: an option out of range, a guide of other labels, no similarity where one is read,
@@ -111,6 +116,7 @@ class Sampler(nn.Module):
         look_until: float = 1.0,
         size: tuple[int, int] | None = None,
         scheduler: Solver | Literal["pipeline"] | None = None,
+        intensity: float | None = None,
     ) -> None:
         super().__init__()
         order_of(guide.labels)
@@ -134,7 +140,7 @@ class Sampler(nn.Module):
         size = size or backbone.size
         self.prompts = EncodedPrompts(backbone, size)
         self.steps = steps
-        self.setup = Setup(
+        common = Setup(
             self.answers,
             timing,
             latents,
@@ -147,6 +153,7 @@ class Sampler(nn.Module):
             size,
             self.prompts,
         )
+        self.setup = common if intensity is None else self._at(intensity, common)
 
     @property
     def backbone(self) -> Backbone:
@@ -160,6 +167,8 @@ class Sampler(nn.Module):
             MuseError: a size or a number of steps that the backbone refuses.
         """
         common, own = self.setup, dict[str, Any]()
+        if self.prompts.given(job):
+            own["embed"] = self.prompts.of(job)
         if job.size is not None or job.steps is not None:
             own["size"] = size = job.size or common.size
             self.backbone.latent_shape(size)
@@ -169,7 +178,28 @@ class Sampler(nn.Module):
             own["guidance"] = replace(common.guidance, scale=job.guidance_scale)
         if job.negative_prompt is not None:
             own["negative_prompt"] = job.negative_prompt
-        return replace(common, **own) if own else common
+        setup = replace(common, **own) if own else common
+        return setup if job.intensity is None else self._at(job.intensity, setup)
+
+    def _at(self, intensity: float, setup: Setup) -> Setup:
+        """What a row is made with at an intensity.
+
+        Raises:
+            MuseError: one out of range, or a steering that knows none.
+        """
+        steering, given = self.answers.steering, check_intensity(intensity)
+        name = type(steering).__name__
+        if given not in (0, 1) and not steering.predicts:
+            raise MuseError(
+                f"intensity = {given:g} lies between predictions, and {name} moves by itself. Use "
+                "0 or 1, or another steering."
+            )
+        if given < 0 and not steering.reads_goal:
+            raise MuseError(
+                f"intensity = {given:g} needs a steering that follows the loss, and {name} doesn't."
+                " Use 0 to 1, or another steering."
+            )
+        return replace(setup, intensity=float(intensity))
 
     def sample(
         self, jobs: Iterable[Job], slots: int | Slots = 8, watchers: Sequence[Watcher] = ()
@@ -210,7 +240,8 @@ class Sampler(nn.Module):
         similarity, lines = self.answers.similarity, []
         for prompt in dict.fromkeys(prompts):
             lines += self.backbone.remarks(prompt)
-            lines += similarity.remarks(prompt) if similarity is not None else []
+            words = self.backbone.words(prompt)
+            lines += similarity.remarks(words) if similarity is not None else []
         for negative in dict.fromkeys(negative_prompts or [self.setup.negative_prompt]):
             if negative and self.setup.guidance.reads_null:
                 found = self.backbone.remarks(negative)

@@ -205,6 +205,14 @@ class Steering(nn.Module, ABC):
     asks_guide: bool = True
     """Whether the guide has a say in the picture: tables star a judge that had."""
 
+    reads_goal: bool = True
+    """Whether it follows the goal, by the loss or by itself; one that doesn't can't be told to
+    lessen an emotion (`muse.core.intensity`)."""
+
+    predicts: bool = True
+    """Whether it returns predictions; between those of one that moves by itself and the plain ones
+    no intensity can lie."""
+
     def __new__(cls, *args: Any, **options: Any) -> Any:
         """Refuse a class that was written for the contract before this one."""
         if "forward" in cls.__abstractmethods__ and hasattr(cls, "inject"):

@@ -43,6 +43,8 @@ class NoiseOptimization(Steering):
         MuseError: one of them out of range.
     """
 
+    predicts = False
+
     def __init__(
         self,
         iterations: int = 50,

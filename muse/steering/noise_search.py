@@ -21,6 +21,8 @@ class NoiseSearch(Steering):
     log-probability of the target.
     """
 
+    predicts = False
+
     @abstractmethod
     def rounds(
         self, x: Tensor, generator: torch.Generator

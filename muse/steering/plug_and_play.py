@@ -55,6 +55,7 @@ class PlugAndPlay(Steering):
 
     asks_guide = False
     needs_unconditional = False  # made anew, with what is injected
+    reads_goal = False
 
     def __init__(
         self,

@@ -34,6 +34,7 @@ class EmotionWord(Steering):
 
     asks_guide = False
     needs_unconditional = False  # asked for together with the word's
+    reads_goal = False
 
     def __init__(self, template: str = TEMPLATE) -> None:
         super().__init__()
