@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from argparse import ArgumentError
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
@@ -18,13 +16,12 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from muse.commands.errors import explain
-from muse.commands.evaluate import MINI, check_device, metrics_parser, parse
+from muse.commands.evaluate import check_device
 from muse.commands.lightning import quiet
+from muse.commands.study_metrics import enough, metrics_of
 from muse.core.files import make_folder
 from muse.core.jobs import Job
 from muse.core.types import MuseError
-from muse.metrics import Metric
-from muse.presets import sections
 from muse.studies import Arm, ArmPictures, Runner, Study, foreign_pictures, measure, tables
 from muse.studies.file import MOST
 from muse.studies.jobs import spread, study_jobs
@@ -58,9 +55,8 @@ def study(words: Sequence[str]) -> int:
     runner = Runner(Path(given.arms) if given.arms else pool, passed)
     planned = [(arm, _planned(arm, runner, jobs, every)) for arm in told.arms]
     notes += _shared(planned)
-    metrics, judges, groups = _metrics(told)
-    _check(told, metrics)
-    metrics, few = _enough(metrics, [plan for _, plan in planned])
+    metrics, judges, groups = metrics_of(told)
+    metrics, few = enough(metrics, [plan for _, plan in planned])
     notes += few
     arms = [_made(arm, plan, runner, f"{i} of {len(planned)}")
             for i, (arm, plan) in enumerate(planned, start=1)]  # fmt: skip
@@ -192,56 +188,6 @@ def _made(arm: Arm, plan: Run | ArmPictures, runner: Runner, number: str) -> Arm
         )
         runner.make(plan)
         return plan.pictures()
-
-
-def _metrics(
-    told: Study,
-) -> tuple[list[Metric], dict[str, Mapping[str, Any]], Callable[[str], str] | None]:
-    """The metrics, the judges that they ask by their name, and the groups of prompts."""
-    parser = metrics_parser()
-    listed: list[Any] = []
-    said: dict[str, Any] = {}
-    for part in told.metrics:
-        if isinstance(part, Path) and not part.is_file():
-            raise MuseError(f"There is no list of metrics {str(part)!r}. See {MINI}.")
-        read = sections(str(part)) if isinstance(part, Path) else {"metrics": [part]}
-        listed += read.get("metrics") or []
-        said |= {"groups": read["groups"]} if read.get("groups") else {}
-    given = parse(parser, ["--config", json.dumps({**said, "metrics": listed})])
-    made = parser.instantiate(given)
-    settings = [metric.as_dict().get("init_args") or {} for metric in given.metrics]
-    pairs = zip(made.metrics, settings, strict=True)
-    judges = {metric.name: said["judge"] for metric, said in pairs if said.get("judge")}
-    return made.metrics, judges, made.groups
-
-
-def _enough(
-    metrics: Sequence[Metric], plans: Sequence[Run | ArmPictures]
-) -> tuple[list[Metric], list[str]]:
-    """The metrics that take no more different pictures than an arm will have, and what to tell of
-    the others.
-    """
-    counts = [len(p.jobs) if isinstance(p, Run) else len({*p.files.values()}) for p in plans]
-    most = max(counts)
-    lines = [
-        f"{metric.name} is left out: it takes {metric.fewest} different pictures or more, and an "
-        f"arm has {most} at most."
-        for metric in metrics
-        if metric.fewest > most
-    ]
-    return [metric for metric in metrics if metric.fewest <= most], lines
-
-
-def _check(told: Study, metrics: Sequence[Metric]) -> None:
-    """Refuse names of metrics that aren't there before anything is made."""
-    names = [metric.name for metric in metrics]
-    asked = [name.removeprefix("-") for of in told.ranks.values() for name in of]
-    asked += [name for figure in told.figures for name in figure.get("metrics", ())]
-    for name in asked:
-        if name not in names:
-            raise MuseError(
-                f"{told.file.name} asks for the metric {name!r}. Measured are: {', '.join(names)}."
-            )
 
 
 def _shown(table: Table) -> Shown:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,12 @@ import yaml
 import muse.metrics
 from muse.core.types import MuseError
 from muse.presets import PRESETS
+from muse.studies.keys import listed, mapping, unlike, whole
 
-STUDY = ("title", "about", "base", "options", "jobs", "arms", "compare", "metrics", "ranks")
-STUDY += ("figures",)
+STUDY = (
+    *("title", "about", "base", "options", "jobs", "arms", "compare", "metrics", "ranks"),
+    "figures",
+)
 """The keys of a study's file."""
 ARM = ("name", "config", "options", "prompt", "emotion", "limit", "evaluations")
 FOLDER_ARM = ("name", "folder", "names")
@@ -114,12 +116,12 @@ class Study:
             MuseError: no such file, no YAML, a key that isn't one (the nearest is named), two arms
                 of one name.
         """
-        said = _mapping(_read(path), path.name, STUDY)
+        said = mapping(_read(path), path.name, STUDY)
         if not said.get("arms"):
             raise MuseError(f"{path.name} has no arms. List what is compared under arms.")
         base = _files(said.get("base", "default"), path.parent)
-        common = _mapping(said.get("options") or {}, f"options of {path.name}")
-        arms = tuple(_arm(entry, path, base, common) for entry in _list(said["arms"], "arms"))
+        common = mapping(said.get("options") or {}, f"options of {path.name}")
+        arms = tuple(_arm(entry, path, base, common) for entry in listed(said["arms"], "arms"))
         names = [arm.name for arm in arms]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
@@ -128,9 +130,9 @@ class Study:
             )
         compare = str(said.get("compare", names[0]))
         if compare not in names:
-            raise MuseError(_unlike("compare", compare, names, path.name))
+            raise MuseError(unlike("compare", compare, names, path.name))
         metrics = said.get("metrics", "mini")
-        ranks = _mapping(said.get("ranks") or {}, f"ranks of {path.name}")
+        ranks = mapping(said.get("ranks") or {}, f"ranks of {path.name}")
         return cls(
             path,
             str(said.get("title", path.stem)),
@@ -141,11 +143,11 @@ class Study:
             tuple(
                 _metrics_file(name, path.parent) if isinstance(name, str) else name
                 for name in (
-                    _list(metrics, "metrics") if not isinstance(metrics, str) else [metrics]
+                    listed(metrics, "metrics") if not isinstance(metrics, str) else [metrics]
                 )
             ),
-            {name: [str(metric) for metric in _list(of, name)] for name, of in ranks.items()},
-            tuple(_figure(entry, path, names) for entry in _list(said.get("figures"), "figures")),
+            {name: [str(metric) for metric in listed(of, name)] for name, of in ranks.items()},
+            tuple(_figure(entry, path, names) for entry in listed(said.get("figures"), "figures")),
         )
 
 
@@ -165,29 +167,28 @@ def _arm(entry: Any, path: Path, base: tuple[str, ...], common: Mapping[str, Any
         raise MuseError(f"An arm of {path.name} has no name: {entry!r}. Give each a name.")
     where = f"arm {name!r} of {path.name}"
     if "folder" in entry:
-        said = _mapping(entry, where, FOLDER_ARM)
+        said = mapping(entry, where, FOLDER_ARM)
         names = str(said.get("names", "{id}"))
         names = names if "{" in names else str(_beside(names, path.parent))
         return Arm(name, folder=_beside(str(said["folder"]), path.parent), names=names)
-    said = _mapping(entry, where, ARM)
+    said = mapping(entry, where, ARM)
     if said.get("emotion", "none") not in ("none", None):
         raise MuseError(
             f"emotion {said['emotion']!r} of {where} is not allowed. Use none, the plain model, or "
             "leave it out: emotions are the jobs'."
         )
     config = _files(said["config"], path.parent) if "config" in said else base
-    options = _mapping(said.get("options") or {}, f"options of {where}")
-    numbers = {
-        key: _whole(said[key], key, where) for key in ("limit", "evaluations") if key in said
-    }
+    options = mapping(said.get("options") or {}, f"options of {where}")
     prompt = str(said.get("prompt", "{prompt}"))
     try:
         prompt.format(prompt="", emotion="")
-    except (KeyError, IndexError, ValueError):
+    except (AttributeError, KeyError, IndexError, ValueError):
         raise MuseError(
             f"prompt {prompt!r} of {where} can't be filled. Use {{prompt}} and {{emotion}} in it."
         ) from None
-    return Arm(name, config, {**common, **options}, prompt, "emotion" not in said, **numbers)
+    limit, evaluations = (whole(said.get(key), key, where) for key in ("limit", "evaluations"))
+    plain = "emotion" in said
+    return Arm(name, config, {**common, **options}, prompt, not plain, limit, evaluations)
 
 
 def _jobs(said: Any, path: Path) -> dict[str, Any]:
@@ -197,7 +198,7 @@ def _jobs(said: Any, path: Path) -> dict[str, Any]:
         raise MuseError(
             f"{path.name} has no jobs. Give a jobs file, or prompts and emotions, under jobs."
         )
-    found = _mapping(said, f"jobs of {path.name}", JOBS)
+    found = mapping(said, f"jobs of {path.name}", JOBS)
     if "jobs" in found:
         found["jobs"] = str(_beside(str(found["jobs"]), path.parent))
     return found
@@ -206,39 +207,12 @@ def _jobs(said: Any, path: Path) -> dict[str, Any]:
 def _figure(entry: Any, path: Path, arms: Collection[str]) -> dict[str, Any]:
     kind = entry.get("kind") if isinstance(entry, Mapping) else None
     if kind not in FIGURES:
-        raise MuseError(_unlike("kind of figure", str(kind), FIGURES, path.name))
-    found = _mapping(entry, f"figure {kind!r} of {path.name}", FIGURES[kind])
+        raise MuseError(unlike("kind of figure", str(kind), FIGURES, path.name))
+    found = mapping(entry, f"figure {kind!r} of {path.name}", FIGURES[kind])
     for name in found.get("arms", ()):
         if name not in arms:
-            raise MuseError(_unlike(f"arm of figure {kind!r}:", str(name), arms, path.name))
+            raise MuseError(unlike(f"arm of figure {kind!r}:", str(name), arms, path.name))
     return found
-
-
-def _mapping(said: Any, where: str, keys: Collection[str] | None = None) -> dict[str, Any]:
-    if not isinstance(said, Mapping):
-        raise MuseError(f"{where} is {said!r}. Write keys with their values, `key: value`.")
-    for key in said if keys is not None else ():
-        if key not in (keys or ()):
-            raise MuseError(_unlike("key", str(key), keys or (), where))
-    return {str(key): value for key, value in said.items()}
-
-
-def _unlike(what: str, given: str, allowed: Collection[str], where: str) -> str:
-    near = difflib.get_close_matches(given, allowed, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"Unknown {what} {given!r} in {where}.{hint} Allowed: {', '.join(allowed)}."
-
-
-def _list(said: Any, name: str) -> Sequence[Any]:
-    if said is None or isinstance(said, list):
-        return said or []
-    raise MuseError(f"{name} is {said!r}. Write a list, an entry after each dash.")
-
-
-def _whole(said: Any, key: str, where: str) -> int:
-    if not isinstance(said, int) or isinstance(said, bool) or said < 1:
-        raise MuseError(f"{key} {said!r} of {where} is not allowed. Use a whole number from 1 on.")
-    return said
 
 
 def _metrics_file(name: str, folder: Path) -> Path:

@@ -66,7 +66,7 @@ def _names(arm: Arm, jobs: Sequence[Job]) -> dict[str, str]:
         return _listed(arm)
     try:
         return {job.id: arm.names.format(**_fields(job)) for job in jobs}
-    except (KeyError, IndexError, ValueError):
+    except (AttributeError, KeyError, IndexError, ValueError):
         raise MuseError(
             f"Arm {arm.name!r}: names {arm.names!r} can't be filled. Use of "
             f"{', '.join(FIELDS)}, each in braces, or a CSV file with id and file."

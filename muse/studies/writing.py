@@ -56,7 +56,7 @@ def as_csv(found: Found) -> str:
         ]
         writer.writerow(["jobs", "arm", "pictures", *heads])
         for arm, cells in table.cells.items():
-            numbers = []
+            numbers: list[float] = []
             for column, estimate in zip(table.columns, cells, strict=True):
                 found_three = estimate or Estimate(math.nan, math.nan, math.nan, 0)
                 three = (found_three.mean, found_three.low, found_three.high)
