@@ -423,7 +423,7 @@ def test_runs_of_muse_mini_have_a_list(run: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_the_packaged_list_parses() -> None:
     """Every class, option and checkpoint of it is known (their weights may still be trained)."""
-    given = command._parser().parse_args(["run", "--config", str(command.MINI)])
+    given = command.metrics_parser().parse_args(["run", "--config", str(command.MINI)])
     names = [metric.init_args.get("name") for metric in given.metrics]
     assert names[1:6] == ["Emo-A", "Emo-B", "Emo-C", "timm", "judge"]
     assert given.metrics[0].class_path == "muse.metrics.EmotionContentAccuracy"

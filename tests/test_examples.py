@@ -232,7 +232,7 @@ def test_an_offset_steps_by_its_rate_and_starts_anew() -> None:
     slope = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     slope = slope * torch.tensor([1.0, 1e4]).view(2, 1, 1, 1)
     index = torch.tensor([0, 0])
-    moved = steering.step(two, {"offset": slope}, index, index)
+    moved = steering.step(two, {"offset": slope}, index, index, index)
     size = moved["offset"].square().mean((1, 2, 3)).sqrt()
     assert torch.allclose(size, torch.tensor([0.5, 0.5]))
     assert ((moved["offset"] * slope).sum((1, 2, 3)) < 0).all()

@@ -41,7 +41,7 @@ def test_well_conditioned_runs_are_equal_to_the_end(flow, emotion_scale):
         flow, guidance_scale=2.0, emotion_scale=emotion_scale, max_iterations=2, keep="last",
         timing=StepWindow(0.5),
     )  # fmt: skip
-    made.answers.steering.rule.lr = settings.lr
+    made.answers.steering.stepper.lr = settings.lr
     results, worst = make(made, JOBS), 0.0
     for job in JOBS:
         path, began, inherent = literally(made, job, settings, start=25)
@@ -132,7 +132,7 @@ def test_negative_prompt_inversion_is_guidance_1_with_a_scale_for_the_emotion(mo
     made = sampler(
         guidance_scale=1.0, emotion_scale=3.0, max_iterations=2, keep="last", timing=StepWindow(0.5)
     )
-    made.answers.steering.rule.lr = settings.lr
+    made.answers.steering.stepper.lr = settings.lr
     results = make(made, JOBS)
     embed = made.backbone.embed
     for job in JOBS:

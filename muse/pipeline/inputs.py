@@ -87,7 +87,8 @@ def broadcast(**columns: Sequence[Any]) -> list[list[Any]]:
     lengths = {name: len(column) for name, column in columns.items()}
     rows = max(lengths.values())
     if not set(lengths.values()) <= {1, rows} or rows == 0:
-        told = ", ".join(f"{count} {name}(s)" for name, count in lengths.items())
+        given = {name: count for name, count in lengths.items() if columns[name] != [None]}
+        told = ", ".join(f"{count} {name}(s)" for name, count in given.items())
         raise MuseError(f"{told} don't go together. Give as many of each, or one for all.")
     return [list(column) * (rows // len(column)) for column in columns.values()]
 

@@ -48,7 +48,8 @@ class TokenOptimization(Optimization):
         above_zero(scale=scale, lr=lr)
         self.tokens = tokens
         self.scale = scale
-        self.rule = rule or Adam(lr, decay_over)
+        self.lr, self.decay_over, self.rule = lr, decay_over, rule
+        self.stepper = rule or Adam(lr, decay_over)
 
     def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Tensors:
         """Random S (1, M, d), the unit (1, 1, 1): the condition's RMS; and the rule's state."""
@@ -57,7 +58,7 @@ class TokenOptimization(Optimization):
         unit = text.to(dtype).square().mean((1, 2), keepdim=True).sqrt()
         noise = torch.randn(1, self.tokens, text.shape[-1], generator=generator)
         tokens = self.scale * unit * noise.to(unit)
-        return {"tokens": tokens, "unit": unit, **self.rule.init(tokens)}
+        return {"tokens": tokens, "unit": unit, **self.stepper.init(tokens)}
 
     def variables(self, state: Tensors) -> tuple[str, ...]:
         """S alone."""
@@ -74,5 +75,5 @@ class TokenOptimization(Optimization):
     ) -> Tensors:
         """One step of the rule on S / unit."""
         tokens, unit = state["tokens"], state["unit"]
-        move, after = self.rule(gradient["tokens"] * unit, state, loss, i, k)
+        move, after = self.stepper(gradient["tokens"] * unit, state, loss, i, k)
         return {"tokens": tokens + unit * move, "unit": unit, **after}
