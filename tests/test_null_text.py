@@ -125,7 +125,7 @@ def test_the_picture_comes_back_under_guidance(job: Job, flow: bool) -> None:
 
 
 def test_a_scene_comes_back_at_guidance_1(tmp_path: Path) -> None:
-    """Negative-prompt inversion with 3 fixed-point iterations, in 10 steps; in 50 it is 84.7 dB at
+    """Negative-prompt inversion with 3 fixed-point iterations, in 10 steps; in 50 it is 83.6 dB at
     worst (docs/editing.md).
     """
     backbone = load_backbone("muse-mini")
