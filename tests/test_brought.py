@@ -8,6 +8,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from torch import Tensor, nn
 
 from muse import MusePipeline
 from muse.backbones import Flux, StableDiffusion, load_backbone
+from muse.backbones.embeddings import add_embeddings
 from muse.backbones.loras import weighted
+from muse.backbones.swaps import put_autoencoder
 from muse.backbones.weighting import plain_text, read_weights
 from muse.core.jobs import Job
 from muse.core.types import MuseError
 from muse.guides import ClipSimilarity, ConvNet
-from muse.pretrained.labelled import labelled
+from muse.pretrained.labelled import labelled, weights_file
 from muse.runs.deciding import Deciding, absolute
 from muse.schedulers import Always, ClipThreshold
 from tests import tiny
@@ -184,19 +187,14 @@ def test_a_lora_has_a_weight(tmp_path: Path) -> None:
     assert labelled("a word:") == ("a word:", None)
 
 
-def test_nothing_is_unpickled(
-    tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("muse.backbones.loras.USE_PEFT_BACKEND", True)
-    monkeypatch.setattr(
-        "diffusers.StableDiffusionPipeline.load_lora_weights", lambda *args, **kwargs: None
-    )
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
     file = tmp_path / "x.bin"
     torch.save({"<x>": torch.zeros(16)}, file)
-    sd = str(tiny_folder("sd"))
     for option in ("lora", "embeddings", "vae"):
-        line = refused(lambda option=option: StableDiffusion(sd, **{option: str(file)}))
-        assert "would have to be unpickled" in line
+        line = refused(lambda option=option: weights_file(option, str(file)))
+        assert f"{option} {str(file)!r} would have to be unpickled" in line
+    assert weights_file("lora", str(tmp_path)) is None
+    assert weights_file("lora", "someone/something") is None
 
 
 # --- textual inversions ------------------------------------------------------------------------
@@ -245,19 +243,29 @@ def test_an_embedding_for_two_encoders(tiny_folder: Callable[[str], Path], tmp_p
     assert "wants one embedding" in line
 
 
+def test_of_flux_clip_learns_a_word(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    """T5 doesn't."""
+    file, flux = tmp_path / "mood.safetensors", str(tiny_folder("flux-dev"))
+    save_file({"<mood>": torch.randn(1, tiny.WIDTH, generator=seeded(1))}, file)
+    backbone = load_backbone(flux, embeddings=str(file))
+    found = backbone.embed(["a <mood>"], (16, 16))
+    plain = load_backbone(flux).embed(["a <mood>"], (16, 16))
+    assert not torch.equal(found["pooled"], plain["pooled"])
+    assert torch.equal(found["tokens"], plain["tokens"])
+
+
 def test_what_is_no_embedding_is_a_line(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    sd = str(tiny_folder("sd"))
-    file = tmp_path / "x.safetensors"
+    pipe, file = theirs(tiny_folder("sd")), tmp_path / "x.safetensors"
     save_file({"<x>": torch.zeros(1, 7)}, file)
-    line = refused(lambda: StableDiffusion(sd, embeddings=str(file)))
+    line = refused(lambda: add_embeddings(pipe, [str(file)], {}))
     assert "the model reads 16, it has 7 dimensions" in line
     save_file({"a": torch.zeros(1, tiny.WIDTH)}, file)
-    line = refused(lambda: StableDiffusion(sd, embeddings=f"{file}:a"))
+    line = refused(lambda: add_embeddings(pipe, [f"{file}:a"], {}))
     assert "the tokenizer has a word 'a' already" in line
     gone = str(tmp_path / "gone")
-    assert "No textual inversion under" in refused(lambda: StableDiffusion(sd, embeddings=gone))
-    sd3 = str(tiny_folder("sd3"))
-    assert "loads no textual inversions" in refused(lambda: load_backbone(sd3, embeddings=gone))
+    assert "No textual inversion under" in refused(lambda: add_embeddings(pipe, [gone], {}))
+    pipe = theirs(tiny_folder("sd3"))
+    assert "loads no textual inversions" in refused(lambda: add_embeddings(pipe, [gone], {}))
 
 
 # --- weights in prompts ------------------------------------------------------------------------
@@ -368,7 +376,7 @@ def test_an_autoencoder_is_swapped(
 
 
 def test_another_latent_is_a_line(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    sd = str(tiny_folder("sd"))
+    pipe, sd = theirs(tiny_folder("sd")), str(tiny_folder("sd"))
     tiny.autoencoder(channels=8).save_pretrained(tmp_path / "wide")
     tiny.autoencoder(levels=3).save_pretrained(tmp_path / "deep")
     tiny.tiny_autoencoder().save_pretrained(tmp_path / "taesd")
@@ -379,7 +387,8 @@ def test_another_latent_is_a_line(tiny_folder: Callable[[str], Path], tmp_path: 
         ("gone", "No AutoencoderKL under"),
         ("gone.safetensors", "gone.safetensors' is not there"),
     ):
-        assert told in refused(lambda name=name: StableDiffusion(sd, vae=str(tmp_path / name)))
+        put = partial(put_autoencoder, pipe, str(tmp_path / name), torch.float32, sd, {})
+        assert told in refused(put)
 
 
 def test_a_scheduler_is_swapped(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:

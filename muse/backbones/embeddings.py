@@ -62,7 +62,7 @@ def _read(name: str, hub: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def _encoders(pipeline: Any, name: str, state: Mapping[str, Tensor]) -> dict[str, str]:
     """Key in the file -> end of the names of the text encoder that it is for."""
-    there = {key: end for key, end in ENCODERS.items() if hasattr(pipeline, f"text_encoder{end}")}
+    there = {key: end for key, end in ENCODERS.items() if _is_clip(pipeline, end)}
     if len(there) == 1 and len(state) == 1:
         return dict.fromkeys(state, "")
     if len(there) > 1 and set(state) == set(there):
@@ -72,6 +72,11 @@ def _encoders(pipeline: Any, name: str, state: Mapping[str, Tensor]) -> dict[str
         f"embeddings {name!r} holds {', '.join(sorted(state)[:4]) or 'nothing'}, and this "
         f"{type(pipeline).__name__} wants {wants}. Give one that was trained for this model."
     )
+
+
+def _is_clip(pipeline: Any, ending: str) -> bool:
+    encoder = getattr(pipeline, f"text_encoder{ending}", None)
+    return encoder is not None and str(encoder.config.model_type).startswith("clip")
 
 
 def _add(pipeline: Any, name: str, state: dict[str, Tensor], parts: Mapping[str, str]) -> None:
