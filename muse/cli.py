@@ -146,6 +146,12 @@ def _status(words: list[str]) -> int:
     return status(words[1:])
 
 
+def _web(words: list[str]) -> int:
+    from muse.commands.web import web
+
+    return web(words[1:])
+
+
 def _components(words: list[str]) -> int:
     from muse.commands.components import components
 
@@ -156,6 +162,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "generate": (_generate, "make a picture from a prompt, with an emotion"),
     "edit": (_edit, "give a picture another emotion"),
     "fit-free": (_fit_free, "make pictures of jobs with a frozen model, steered at test time"),
+    "web": (_web, "open a page in the browser: make, edit, compare, look at runs"),
     "status": (_status, "tell how far a run is, and sum up what there is of it"),
     "fit": (_fit, "fit a task: the parts of muse-mini, an emotion classifier"),
     "evaluate": (_evaluate, "measure the pictures of a finished run"),

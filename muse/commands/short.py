@@ -183,8 +183,8 @@ class PictureFile(Sink):
             picture = self.source.restored(picture, self.size)
         path = twin_of(self.file) if plain else self.file
         with written(f"the picture {str(path)!r}"):
-            digest = self.deciding.digest(result.job)
-            save_picture(path, picture, result.job, digest, self.config)
+            digest, settings = self.deciding.digest(result.job), self.deciding.settings
+            save_picture(path, picture, result.job, digest, self.config, settings)
 
     def close(self, backbone: Backbone) -> list[Record]:
         """The job's record; there is nothing to sum up."""

@@ -21,6 +21,7 @@ from muse.core.types import MuseError
 from muse.data import as_jsonl, job_entry, plain_twins
 from muse.data.jobs import OWN
 from muse.runs.deciding import Deciding, Noted, absolute
+from muse.runs.png_settings import CHUNK, png_settings
 from muse.runs.records import (
     Layout,
     Record,
@@ -147,7 +148,7 @@ class RunFolder(Sink):
         with written(f"the picture {str(path)!r}"):
             if result.image is not None:
                 picture = backbone.render(result.image[0], result.path)
-                save_picture(path, picture, job, digest)
+                save_picture(path, picture, job, digest, "", self.deciding.settings)
         name, probabilities = twin or (None, None)
         record = make_record(result, digest, name, probabilities, self.made_by)
         if backbone.has_points and result.image is not None and not plain:
@@ -267,10 +268,17 @@ def listed_job(entry: Mapping[str, Any]) -> Job:
 
 
 def save_picture(
-    path: Path, picture: Image.Image, job: Job | None = None, digest: str = "", config: str = ""
+    path: Path,
+    picture: Image.Image,
+    job: Job | None = None,
+    digest: str = "",
+    config: str = "",
+    settings: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a PNG; for a job's picture, with its prompt, target, seed and the digest of what
-    decided it in text chunks, and with the config itself where no folder has it.
+    decided it in text chunks, with the `settings` that decided it and `more` in one that
+    `muse.runs.png_settings` reads back, and with the config itself where no folder has it.
     """
     about = PngInfo()
     if job is not None:
@@ -278,6 +286,7 @@ def save_picture(
         about.add_text("target", emotion_text(dict(job.target or {}), job.intensity))
         about.add_text("seed", str(job.seed))
         about.add_text("config_digest", digest)
+        about.add_itxt(CHUNK, png_settings(job, settings or {}, more), zip=True)
     if config:
         about.add_text("config", config, zip=True)
     save_png(path, picture, about)

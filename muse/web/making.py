@@ -1,0 +1,193 @@
+"""Orders: recipes, made in the studio's thread and put into the album."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+
+from muse.core.jobs import Job
+from muse.core.pictures import Picture
+from muse.core.results import Result
+from muse.core.types import MuseError
+from muse.runs import Memory, make
+from muse.sampling import Sampler
+from muse.web.album import Album, Made
+from muse.web.catalog import Catalog, edits
+from muse.web.live import Live
+from muse.web.masks import composited, masked
+from muse.web.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes orders.
+
+    Attributes:
+        catalog: the samplers.
+        album: where pictures go.
+        slots: how many share a model call.
+    """
+
+    catalog: Catalog
+    album: Album
+    slots: int = 4
+
+    def picture(self, live: Live, recipe: Recipe) -> Made:
+        """One picture, and beside it, from the same noise, its plain twin.
+
+        Raises:
+            MuseError: a preset that edits, or what the sampler refuses.
+        """
+        if edits(recipe.preset):
+            raise MuseError(f"The preset {recipe.preset!r} edits a photo. Use it under Edit.")
+        name = self.album.new_name(recipe)
+        job = recipe.job(name)
+        plain = None if job.target is None else replace(job, id=f"plain-{name}", target=None)
+        results = self._results(live, recipe, [job] if plain is None else [job, plain])
+        before = None
+        if plain is not None:
+            before, _ = self._saved(results[plain.id], recipe)
+        twin = None if plain is None else results[plain.id]
+        path, record = self._saved(results[name], recipe, twin)
+        return Made(path, before, record, recipe)
+
+    def edit(
+        self, live: Live, recipe: Recipe, photo: Picture, mask: Image.Image | None = None
+    ) -> Made:
+        """Another emotion for a photo.
+
+        Args:
+            live: shows how far it is.
+            recipe: what it shows, and the emotion.
+            photo: the photo; the part of it that fits the model's proportions is edited.
+            mask: of the photo's size, L: white is where it may change; None is everywhere.
+
+        Raises:
+            MuseError: no emotion, a preset that doesn't edit or knows no masks, or what the sampler
+                refuses.
+        """
+        if recipe.emotion is None:
+            raise MuseError("No emotion is chosen. Pick one on the wheel, or mix some.")
+        if not edits(recipe.preset):
+            raise MuseError(f"The preset {recipe.preset!r} edits no photo. Use it under Make.")
+        sampler = self._sampler(recipe)
+        size = sampler.setup.size
+        name = self.album.new_name(recipe)
+        cropped = _centre(photo.image, photo.cut(size))
+        source = self.album.keep_source(name, cropped)
+        job = replace(recipe.job(name), image=source)
+        if mask is None:
+            results = self._run(live, sampler, [job])
+        else:
+            mask = _centre(mask.resize(photo.image.size), photo.cut(size))
+            if not mask.getbbox():
+                raise MuseError("The mask is empty. Brush over what may change, or clear it.")
+            with masked(sampler, mask):
+                results = self._run(live, sampler, [job])
+        picture = photo.restored(self._drawn(results[name], sampler), size)
+        if mask is not None:
+            picture = composited(picture, cropped, mask)
+        path, record = self._saved(results[name], recipe, picture=picture)
+        return Made(path, source, record, recipe)
+
+    def many(
+        self, live: Live, recipes: Mapping[str, Recipe], finished: Callable[[str, Made], None]
+    ) -> None:
+        """Pictures without twins, those of one model together.
+
+        Args:
+            live: shows how far each is.
+            recipes: by the name of their cell, under which `live` knows them.
+            finished: is told of each as it is done.
+
+        Raises:
+            MuseError: a preset that edits, or what the sampler refuses.
+        """
+        groups: dict[tuple[str, str, str], list[str]] = {}
+        for cell, recipe in recipes.items():
+            if edits(recipe.preset):
+                raise MuseError(f"The preset {recipe.preset!r} edits a photo. Use it under Edit.")
+            groups.setdefault(recipe.model, []).append(cell)
+        for cells in groups.values():
+            jobs = [recipes[cell].job(cell) for cell in cells]
+            self._results(live, recipes[cells[0]], jobs, lambda r: self._cell(r, recipes, finished))
+
+    def _cell(
+        self,
+        result: Result,
+        recipes: Mapping[str, Recipe],
+        finished: Callable[[str, Made], None],
+    ) -> None:
+        cell = result.job.id
+        recipe = recipes[cell]
+        named = replace(result, job=replace(result.job, id=self.album.new_name(recipe)))
+        path, record = self._saved(named, recipe)
+        finished(cell, Made(path, None, record, recipe))
+
+    def _sampler(self, recipe: Recipe) -> Sampler:
+        return self.catalog.sampler(*recipe.model)
+
+    def _results(
+        self,
+        live: Live,
+        recipe: Recipe,
+        jobs: Sequence[Job],
+        finished: Callable[[Result], None] | None = None,
+    ) -> dict[str, Result]:
+        return self._run(live, self._sampler(recipe), jobs, finished)
+
+    def _run(
+        self,
+        live: Live,
+        sampler: Sampler,
+        jobs: Sequence[Job],
+        finished: Callable[[Result], None] | None = None,
+    ) -> dict[str, Result]:
+        live.check()
+        steps = {job.id: len(sampler.setup_of(job).grid) for job in jobs}
+        read = frozenset(job.id for job in jobs if job.target is not None or len(jobs) == 1)
+        live.look_at(sampler, steps, read)
+        sink = _Told(finished)
+        make(sampler, jobs, sink, self.slots, [live])
+        return sink.results
+
+    def _drawn(self, result: Result, sampler: Sampler) -> Image.Image:
+        if result.image is None:
+            raise MuseError(result.failure or "There is no picture.")
+        return sampler.backbone.render(result.image[0], result.path)
+
+    def _saved(
+        self,
+        result: Result,
+        recipe: Recipe,
+        twin: Result | None = None,
+        picture: Image.Image | None = None,
+    ) -> tuple[Path, dict[str, object]]:
+        drawn = picture or self._drawn(result, self._sampler(recipe))
+        options = self.catalog.settings(*recipe.model)
+        return self.album.save(result, drawn, options, recipe, twin)
+
+
+class _Told(Memory):
+    """Keeps results, or hands each on as it comes."""
+
+    def __init__(self, finished: Callable[[Result], None] | None) -> None:
+        super().__init__()
+        self.finished = finished
+
+    def save(self, result: Result, backbone: object) -> None:
+        """Take it."""
+        if self.finished is None:
+            self.results[result.job.id] = result
+        else:
+            self.finished(result)
+
+
+def _centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The centre of a picture, of height and width `size`."""
+    height, width = size
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))

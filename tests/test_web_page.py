@@ -1,0 +1,145 @@
+"""The page, through its API; where Gradio isn't installed there is nothing to test."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+pytest.importorskip("gradio")
+
+import httpx
+from gradio_client import Client, handle_file
+
+from muse.core.types import MuseError
+from muse.runs.png_settings import read_png_settings
+from muse.web.app import serve
+from muse.web.server import Server, _bound
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio's own
+
+ROOT = Path(__file__).parent.parent
+TOY = {
+    "prompt": "a walk in the park", "emotion": "fear", "seed": 3, "preset": "default", "steps": 8,
+    "guidance_scale": 4.0, "backbone": "toy", "guide": "as the preset", "negative_prompt": "",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory) -> Iterator[tuple[Server, Path]]:
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "secret.txt").write_text("nobody's business")
+    configs = [ROOT / "configs/toy.yaml"]
+    server = serve(folder / "runs/web", folder / "runs", configs, device="cpu", wait=False)
+    yield server, folder
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def client(served) -> Client:
+    return Client(served[0].url, verbose=False)
+
+
+def said(outputs: Any) -> str:
+    return json.dumps(outputs, ensure_ascii=False)
+
+
+def test_a_picture_is_made_shown_live_and_carries_its_settings(client, served):
+    job = client.submit(**TOY, api_name="/make")
+    last = job.result()
+    shown = job.outputs()
+    assert any("m-busy" in said(one) for one in shown)
+    assert "by the guide itself" in said(last)
+    [path] = {Path(part["value"]) for part in last if isinstance(part, dict) and "value" in part
+              and isinstance(part["value"], str) and part["value"].endswith(".png")}  # fmt: skip
+    told = read_png_settings(path)
+    assert (told["prompt"], told["emotion"], told["backbone"]) == (
+        TOY["prompt"],
+        {"fear": 1},
+        "toy",
+    )
+    again = client.predict(handle_file(str(path)), api_name="/restore")
+    assert "are in the form" in said(again)
+    assert "a walk in the park" in said(again)
+    found = client.predict(sorted((served[1] / "runs/web").glob("20*"))[0].relative_to(
+        served[1] / "runs").as_posix(), "walk", "fear", "all", api_name="/runs")  # fmt: skip
+    assert "One picture" in said(found)
+
+
+def test_mistakes_are_one_line_on_the_page(client):
+    told = said(client.predict(**{**TOY, "emotion": "joy"}, api_name="/make"))
+    assert "Unknown emotion" in told
+    assert 'role=\\"alert\\"' in told
+    grid = {"x": "seed", "columns": "1", "y": "seed", "rows": "2"}
+    assert "Both axes" in said(client.predict(**grid, **TOY, api_name="/grid"))
+
+
+def test_a_grid_fills(client):
+    job = client.submit(x="emotion", columns="awe, fear", y="seed", rows="1", **TOY,
+                        api_name="/grid")  # fmt: skip
+    assert "2 of 2 pictures are made" in said(job.result())
+
+
+def test_names_that_no_list_has_are_refused(client):
+    for option in ("preset", "backbone", "guide"):
+        with pytest.raises(Exception, match=r"not in the list|There is no"):
+            client.predict(**{**TOY, option: "os.system"}, api_name="/make")
+
+
+def test_a_png_decides_no_code(client, tmp_path):
+    about = PngInfo()
+    told = {"schema": 1, "prompt": "a dog", "seed": 1, "backbone": "muse.backbones.StableDiffusion"}
+    about.add_itxt("muse", json.dumps(told))
+    Image.new("RGB", (8, 8)).save(tmp_path / "evil.png", pnginfo=about)
+    told = said(client.predict(handle_file(str(tmp_path / "evil.png")), api_name="/restore"))
+    assert "There is no backbone" in told
+
+
+def test_hostile_photos_are_one_line(client, tmp_path):
+    svg = tmp_path / "a.svg"
+    svg.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    assert "is no picture" in said(client.predict(handle_file(str(svg)), api_name="/photo"))
+
+
+def test_no_file_outside_is_served_or_taken(client, served):
+    server, folder = served
+    for path in (
+        folder / "secret.txt", folder / "runs/web/../../secret.txt", "/etc/hostname", "README.md",
+        ROOT / "pyproject.toml", folder / "runs/web/.page/../../../secret.txt",
+    ):  # fmt: skip
+        for route in ("gradio_api/file=", "file="):
+            answer = httpx.get(f"{server.url}{route}{path}")
+            assert answer.status_code in (403, 404), (route, path)
+    taken = {"path": str(folder / "secret.txt"), "meta": {"_type": "gradio.FileData"}}
+    sent = httpx.post(f"{server.url}gradio_api/call/photo", json={"data": [taken]}).json()
+    answer = httpx.get(f"{server.url}gradio_api/call/photo/{sent['event_id']}", timeout=60).text
+    assert "event: error" in answer
+    assert "business" not in answer
+
+
+def test_uploads_stay_in_their_folder_and_end_somewhere(served):
+    server, folder = served
+    name = "../../../../escaped.png"
+    sent = httpx.post(f"{server.url}gradio_api/upload", files={"files": (name, b"x")})
+    if sent.status_code == 200:
+        [path] = sent.json()
+        assert Path(path).resolve().is_relative_to((folder / "runs/web/.page").resolve())
+    large = {"files": ("large.png", b"\0" * (26 * 2**20))}
+    assert httpx.post(f"{server.url}gradio_api/upload", files=large).status_code == 413
+
+
+def test_the_browser_is_told_to_stay_here(served):
+    answer = httpx.get(served[0].url)
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert httpx.get(f"{served[0].url}docs").headers["content-security-policy"]
+
+
+def test_a_port_that_is_taken_is_told():
+    taken = _bound("127.0.0.1", range(7860, 7960))
+    taken.listen()
+    with pytest.raises(MuseError, match="Use another --port"):
+        _bound("127.0.0.1", [taken.getsockname()[1]])
+    taken.close()
