@@ -450,7 +450,7 @@ def test_what_is_in_a_file_decides_the_picture(
     assert digest(["there/x.safetensors:0.5"]) == one
     assert digest("here/x.safetensors") == digest("there/x.safetensors") != one
     assert digest(["here/x.safetensors:0.6"]) != one
-    save_file({"x": torch.ones(1)}, tmp_path / "there" / "x.safetensors")
+    save_file({"x": torch.ones(2)}, tmp_path / "there" / "x.safetensors")
     assert digest(["there/x.safetensors:0.5"]) != one
     told = absolute({"lora": ["here/x.safetensors:0.5"]})
     assert told == {"lora": [f"{tmp_path}/here/x.safetensors:0.5"]}

@@ -49,7 +49,7 @@ class _Masked(LatentSource):
 def latent_mask(mask: Image.Image, size: tuple[int, ...]) -> Tensor:
     """A mask at the scale of latents, (1, 1, h, w): the share of each cell that may change."""
     pixels = torch.from_numpy(np.array(mask.convert("L"))).float()[None, None] / 255
-    return F.adaptive_avg_pool2d(pixels, size)
+    return F.adaptive_avg_pool2d(pixels, (size[0], size[1]))
 
 
 def composited(made: Image.Image, source: Image.Image, mask: Image.Image) -> Image.Image:
