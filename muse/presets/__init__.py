@@ -11,7 +11,7 @@ import yaml
 FOLDER = Path(__file__).parent
 
 PRESETS = {
-    "default": ("default.yaml"),
+    "default": ("default.yaml",),
     "edit": ("default.yaml", "negative_prompt_inversion.yaml"),
     "paper": ("default.yaml", "paper.yaml"),
     "best-of-n-published": ("default.yaml", "best_of_n_published.yaml"),
