@@ -1,9 +1,12 @@
 """The page, through its API; where Gradio isn't installed there is nothing to test."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from PIL import Image
@@ -16,8 +19,7 @@ from gradio_client import Client, handle_file
 
 from muse.core.types import MuseError
 from muse.runs.png_settings import read_png_settings
-from muse.web.app import serve
-from muse.web.server import Server, _bound
+from muse.web.server import _bound
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio's own
 
@@ -28,19 +30,30 @@ TOY = {
 }  # fmt: skip
 
 
+class Served(NamedTuple):
+    url: str
+    folder: Path
+
+
 @pytest.fixture(scope="module")
-def served(tmp_path_factory) -> Iterator[tuple[Server, Path]]:
+def served(tmp_path_factory) -> Iterator[Served]:
+    """The page in a process of its own, as a person starts it, until Ctrl-C."""
     folder = tmp_path_factory.mktemp("page")
     (folder / "secret.txt").write_text("nobody's business")
-    configs = [ROOT / "configs/toy.yaml"]
-    server = serve(folder / "runs/web", folder / "runs", configs, device="cpu", wait=False)
-    yield server, folder
-    server.close()
+    words = ["--output_dir", f"{folder}/runs/web", "--runs", f"{folder}/runs", "--device", "cpu"]
+    words += ["--config", json.dumps([str(ROOT / "configs/toy.yaml")])]
+    command = [sys.executable, "-m", "muse.cli", "web", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        told = next((line for line in process.stdout if line.startswith("muse web: ")), "")
+        yield Served(told.split()[2], folder)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
 
 
 @pytest.fixture(scope="module")
 def client(served) -> Client:
-    return Client(served[0].url, verbose=False)
+    return Client(served.url, verbose=False)
 
 
 def said(outputs: Any) -> str:
@@ -64,8 +77,8 @@ def test_a_picture_is_made_shown_live_and_carries_its_settings(client, served):
     again = client.predict(handle_file(str(path)), api_name="/restore")
     assert "are in the form" in said(again)
     assert "a walk in the park" in said(again)
-    found = client.predict(sorted((served[1] / "runs/web").glob("20*"))[0].relative_to(
-        served[1] / "runs").as_posix(), "walk", "fear", "all", api_name="/runs")  # fmt: skip
+    found = client.predict(sorted((served.folder / "runs/web").glob("20*"))[0].relative_to(
+        served.folder / "runs").as_posix(), "walk", "fear", "all", api_name="/runs")  # fmt: skip
     assert "One picture" in said(found)
 
 
@@ -105,41 +118,40 @@ def test_hostile_photos_are_one_line(client, tmp_path):
 
 
 def test_no_file_outside_is_served_or_taken(client, served):
-    server, folder = served
+    url, folder = served
     for path in (
         folder / "secret.txt", folder / "runs/web/../../secret.txt", "/etc/hostname", "README.md",
         ROOT / "pyproject.toml", folder / "runs/web/.page/../../../secret.txt",
     ):  # fmt: skip
         for route in ("gradio_api/file=", "file="):
-            answer = httpx.get(f"{server.url}{route}{path}")
+            answer = httpx.get(f"{url}{route}{path}")
             assert answer.status_code in (403, 404), (route, path)
     taken = {"path": str(folder / "secret.txt"), "meta": {"_type": "gradio.FileData"}}
-    sent = httpx.post(f"{server.url}gradio_api/call/photo", json={"data": [taken]}).json()
-    answer = httpx.get(f"{server.url}gradio_api/call/photo/{sent['event_id']}", timeout=60).text
+    sent = httpx.post(f"{url}gradio_api/call/photo", json={"data": [taken]}).json()
+    answer = httpx.get(f"{url}gradio_api/call/photo/{sent['event_id']}", timeout=60).text
     assert "event: error" in answer
     assert "business" not in answer
 
 
 def test_uploads_stay_in_their_folder_and_end_somewhere(served):
-    server, folder = served
+    url, folder = served
     name = "../../../../escaped.png"
-    sent = httpx.post(f"{server.url}gradio_api/upload", files={"files": (name, b"x")})
+    sent = httpx.post(f"{url}gradio_api/upload", files={"files": (name, b"x")})
     if sent.status_code == 200:
         [path] = sent.json()
         assert Path(path).resolve().is_relative_to((folder / "runs/web/.page").resolve())
     large = {"files": ("large.png", b"\0" * (26 * 2**20))}
-    assert httpx.post(f"{server.url}gradio_api/upload", files=large).status_code == 413
+    assert httpx.post(f"{url}gradio_api/upload", files=large).status_code == 413
 
 
 def test_the_browser_is_told_to_stay_here(served):
-    answer = httpx.get(served[0].url)
+    answer = httpx.get(served.url)
     assert "default-src 'self'" in answer.headers["content-security-policy"]
-    assert httpx.get(f"{served[0].url}docs").headers["content-security-policy"]
+    assert httpx.get(f"{served.url}docs").headers["content-security-policy"]
 
 
 def test_a_port_that_is_taken_is_told():
     taken = _bound("127.0.0.1", range(7860, 7960))
-    taken.listen()
     with pytest.raises(MuseError, match="Use another --port"):
         _bound("127.0.0.1", [taken.getsockname()[1]])
     taken.close()

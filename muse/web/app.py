@@ -72,7 +72,8 @@ def serve(
     blocks = page(maker, None if runs is None else Shelf(runs), studio)
     server = Server(blocks, host, port, studio.close)
     server.start()
-    print(f"muse web: {server.url} (Ctrl-C ends it; pictures go to {str(album.folder)!r})")
+    where = f"pictures go to {str(album.folder)!r}"
+    print(f"muse web: {server.url} (Ctrl-C ends it; {where})", flush=True)
     if wait:
         server.wait()
     return server

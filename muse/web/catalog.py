@@ -176,8 +176,7 @@ def edits(preset: str) -> bool:
 
 
 def _layers(preset: str) -> Sequence[str]:
-    found = PRESETS[preset]
-    return (found,) if isinstance(found, str) else found
+    return PRESETS[preset]
 
 
 @cache

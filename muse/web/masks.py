@@ -43,10 +43,10 @@ class _Masked(LatentSource):
         """The source's start, with the mask at the latent's scale, (1, 1, h, w) in [0, 1]."""
         start = yield from row_of(self.source, self.source(job, backbone, grid, cond, size))
         assert isinstance(start, Start)
-        return replace(start, mask=latent_mask(self.mask, start.x.shape[-2:]))
+        return replace(start, mask=latent_mask(self.mask, (start.x.shape[-2], start.x.shape[-1])))
 
 
-def latent_mask(mask: Image.Image, size: tuple[int, ...]) -> Tensor:
+def latent_mask(mask: Image.Image, size: tuple[int, int]) -> Tensor:
     """A mask at the scale of latents, (1, 1, h, w): the share of each cell that may change."""
     pixels = torch.from_numpy(np.array(mask.convert("L"))).float()[None, None] / 255
     return F.adaptive_avg_pool2d(pixels, (size[0], size[1]))

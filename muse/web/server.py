@@ -133,6 +133,7 @@ def _bound(host: str, ports: range | list[int]) -> socket.socket:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind((host, port))
+            found.listen()  # only now is it taken
             return found
         except (OSError, OverflowError) as error:
             found.close()

@@ -35,7 +35,7 @@ class Panel:
         )
         self.slider = gr.ImageSlider(
             visible=False, show_label=False, interactive=False, type="filepath", format="png",
-            elem_id=f"{tab}-slider", buttons=["fullscreen"], max_height=620,
+            elem_id=f"{tab}-slider", buttons=["fullscreen"], max_height=660,
             elem_classes="m-slider",
         )  # fmt: skip
         self.notice = gr.HTML("", elem_id=f"{tab}-notice", padding=False)
