@@ -59,6 +59,27 @@ class FeatureSpace(nn.Module):
             self._known = torch.cat([self.read(batch) for batch in _batches(pictures)])
         return self._known
 
+    def of_large_reference(
+        self, fewest: int, name: str, device: torch.device | str = "cpu"
+    ) -> Tensor:
+        """As `of_reference`, where a metric takes no small one.
+
+        Args:
+            fewest: how many pictures it takes.
+            name: of the metric, for the error.
+            device: where the extractor computes.
+
+        Raises:
+            MuseError: fewer pictures, or one that can't be read.
+        """
+        known = self.of_reference(device)
+        if len(known) < fewest:
+            raise MuseError(
+                f"{name!r} takes a reference of {fewest} pictures or more, and there are "
+                f"{len(known)} {self.reference.told}."
+            )
+        return known
+
     def told(self, described: int, arm: str) -> str:
         """How many pictures are compared with how many, in words."""
         known = self.of_reference()

@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from muse.core.types import MuseError
 from muse.metrics.base import Made, Metric
 from muse.metrics.distinct import distinct, fingerprints
 from muse.metrics.feature_space import FeatureSpace
@@ -59,12 +58,7 @@ class FID(Metric):
             MuseError: fewer pictures in the reference than `fewest`.
         """
         if self._moments is None:
-            known = self.space.of_reference(device)
-            if len(known) < self.fewest:
-                raise MuseError(
-                    f"{self.name!r} takes a reference of {self.fewest} pictures or more, and there "
-                    f"are {len(known)} {self.space.reference.told}."
-                )
+            known = self.space.of_large_reference(self.fewest, self.name, device)
             covariance = known.T.cov()
             values, vectors = torch.linalg.eigh(covariance)
             root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T

@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from muse.core.types import MuseError
 from muse.metrics.base import Made, Metric
 from muse.metrics.distinct import distinct, fingerprints
 from muse.metrics.feature_space import FeatureSpace
@@ -49,12 +48,7 @@ class KID(Metric):
             MuseError: fewer pictures in the reference than `fewest`.
         """
         images = [picture.image for picture in pictures]
-        known = self.space.of_reference(images[0].device)
-        if len(known) < self.fewest:
-            raise MuseError(
-                f"{self.name!r} takes a reference of {self.fewest} pictures or more, and there are "
-                f"{len(known)} {self.space.reference.told}."
-            )
+        known = self.space.of_large_reference(self.fewest, self.name, images[0].device)
         features = self.space.read(images)
         across = kernel(features, known).mean(1, keepdim=True)
         return torch.cat([fingerprints(pictures), across, features], dim=1)

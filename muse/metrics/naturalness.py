@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from muse.core.types import MuseError
 from muse.metrics.base import Made, Metric
 from muse.metrics.feature_space import FeatureSpace
 from muse.metrics.features import Extractor
@@ -59,12 +58,7 @@ class Naturalness(Metric):
             MuseError: a reference of too few pictures.
         """
         images = [picture.image for picture in pictures]
-        known = self.space.of_reference(images[0].device)
-        if len(known) < 4 * NEIGHBOURS:
-            raise MuseError(
-                f"{self.name!r} takes a reference of {4 * NEIGHBOURS} pictures or more, and there "
-                f"are {len(known)} {self.space.reference.told}."
-            )
+        known = self.space.of_large_reference(4 * NEIGHBOURS, self.name, images[0].device)
         near = known[::2]
         if self._median is None:
             self._median = float(self._from(known[1::2], near).median())
