@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from transformers import CLIPModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
+from muse.backbones.auto import load_backbone
 from muse.cli import main
 from muse.core.emotions import EMOTIONS
 from muse.core.types import MuseError
@@ -37,6 +38,7 @@ from muse.tasks.decoder_tuning import DecoderTuning
 from muse.tasks.emotion_classification import EmotionClassification
 from muse.tasks.latent_diffusion import LatentDiffusion
 from muse.tasks.latent_flow import LatentFlow
+from muse.tasks.preview_decoding import PreviewDecoding
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = Path(__file__).parents[1] / "muse" / "mini" / "pipeline"
@@ -343,10 +345,61 @@ def test_each_weight_of_the_decoders_tuning_moves_its_loss(folder, option):
     assert loss(0.0) != loss(0.5)
 
 
+def test_a_preview_shows_what_the_large_decoder_paints(folder, tmp_path):
+    shutil.copytree(folder / "vae", tmp_path / "vae")
+    task = PreviewDecoding(str(tmp_path), 32, 8)
+    image = torch.rand(3, 3, 64, 64)
+    vae = AutoencoderKL.from_pretrained(tmp_path / "vae").eval()
+    z = vae.encode(2 * image - 1).latent_dist.mode()
+    latent, like, shown = task._shown(image, perturb=False)
+    close = {"rtol": 0, "atol": 1e-4}  # two layouts of memory, thirty layers
+    torch.testing.assert_close(latent, z * vae.config.scaling_factor, **close)
+    torch.testing.assert_close(shown, F.avg_pool2d(vae.decode(z).sample, 2), **close)
+    assert torch.equal(like, latent)
+
+    task.noise = 0.0
+    latent, like, shown = task._shown(image, perturb=True)
+    away = (like - latent).flatten(1)
+    towards = (latent.roll(1, 0) - latent).flatten(1)
+    u = (away * towards).sum(1) / towards.square().sum(1)
+    torch.testing.assert_close(away, u[:, None] * towards, **close)
+    assert (u > 0).all()
+    assert (u < 0.5).all()
+    mixed = vae.decode(like / vae.config.scaling_factor).sample
+    torch.testing.assert_close(shown, F.avg_pool2d(mixed, 2), **close)
+
+    fit(task)
+    shutil.copytree(folder, tmp_path / "whole", dirs_exist_ok=True)
+    backbone = load_backbone(str(tmp_path / "whole"), preview_decoder=str(tmp_path / "preview"))
+    seen = backbone.preview(latent)
+    assert seen.shape == (3, 3, 32, 32)
+    torch.testing.assert_close(seen, task.tiny.decode(latent).sample / 2 + 0.5, rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("size", [8, 24, 30])
+def test_a_preview_is_a_power_of_two_times_the_latent(folder, size):
+    with pytest.raises(MuseError, match=f"size = {size} is not allowed. Use .*: 16, 32, 64"):
+        PreviewDecoding(str(folder), size)
+
+
+@pytest.mark.parametrize("option", ["mixed", "noise", "edge_weight", "thing_weight"])
+def test_each_weight_of_a_previews_training_moves_its_loss(folder, option):
+    data = SceneData(count=4, val_count=1, batch_size=4)
+    data.setup()
+    batch = data.train_set.__getitems__([0, 1, 2, 3])
+
+    def loss(value: float) -> float:
+        torch.manual_seed(0)
+        return PreviewDecoding(str(folder), 32, 8, **{option: value}).training_step(batch).item()
+
+    assert loss(0.5) == loss(0.5)
+    assert loss(0.0) != loss(0.5)
+
+
 def test_a_flow_is_a_stable_diffusion_3_pipeline_with_the_parts_that_it_shares(folder, tmp_path):
     fit(LatentFlow(str(folder), str(tmp_path), width=32, layers=2))
     assert {path.name for path in tmp_path.iterdir()} == {
-        "transformer", "scheduler", "model_index.json",
+        "transformer", "scheduler", "model_index.json", "muse.json",
     }  # fmt: skip
     clip = CLIPTextModelWithProjection.from_pretrained(folder / "clip", dtype=torch.float32)
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
@@ -369,6 +422,12 @@ def test_a_flow_is_a_stable_diffusion_3_pipeline_with_the_parts_that_it_shares(f
     )
     torch.testing.assert_close(states, said)
     torch.testing.assert_close(pooled, vector)
+    ours = load_backbone(str(tmp_path))
+    assert ours.pipeline.text_encoder is ours.pipeline.text_encoder_2
+    condition = ours.embed(["a dog in a park"], (64, 64))
+    torch.testing.assert_close(condition["tokens"], said)
+    torch.testing.assert_close(condition["pooled"], vector)
+    assert ours.remarks("a dog in a park") == []
 
 
 def test_the_flows_velocity_is_what_straight_lines_need(folder, tmp_path):

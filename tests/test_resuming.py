@@ -24,6 +24,7 @@ from muse.tasks import (
     EmotionClassification,
     LatentDiffusion,
     LatentFlow,
+    PreviewDecoding,
 )
 from muse.tasks.contrastive import text_encoder_of
 from muse.tasks.resuming import Resumable, random_streams
@@ -38,6 +39,7 @@ def _small_clip(folder: Path) -> Contrastive:
 TASKS: dict[str, Made] = {
     "autoencoder": lambda folder: AutoEncoding(str(folder), channels=(8, 8, 16, 16)),
     "decoder": lambda folder: DecoderTuning(str(folder)),
+    "preview": lambda folder: PreviewDecoding(str(folder), 32, 8),
     "clip": _small_clip,
     "diffusion": lambda folder: LatentDiffusion(str(folder), channels=(32, 32)),
     "flow": lambda folder: LatentFlow(str(folder), str(folder / "flow"), width=32, layers=1),

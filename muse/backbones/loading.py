@@ -16,9 +16,11 @@ from safetensors import safe_open
 
 from muse.backbones.failures import UNLOADABLE, short, told
 from muse.backbones.options import HUB
+from muse.backbones.shared_parts import load_shared
 from muse.core.types import MuseError
 from muse.pretrained.damage import check_whole
 from muse.pretrained.packaged import locate
+from muse.pretrained.sharing import shared_parts
 from muse.pretrained.variants import choose_variant
 
 UNCONVERTIBLE = (SingleFileComponentError, IndexError, KeyError)
@@ -40,7 +42,8 @@ def load_pipeline(
     variant: str | None = None,
     **options: Any,
 ) -> Any:
-    """Load a diffusers pipeline of class `cls` from a folder, a hub id or a single file.
+    """Load a diffusers pipeline of class `cls` from a folder, a hub id or a single file. A folder
+    may share parts with another (`muse.pretrained.sharing`).
 
     A file without text encoders holds the denoiser, and perhaps the autoencoder: these are taken
     from it, and all else from `config`.
@@ -69,8 +72,14 @@ def load_pipeline(
             f"config = {config!r} goes with a single file, and {pretrained!r} is none, or "
             "isn't there. Leave it out, or give the path of a .safetensors file."
         )
-    wanted = _check_index(cls, pretrained, path, options)
-    variant = choose_variant(Path(path), wanted, variant, pretrained)
+    shared = {part: at for part, at in shared_parts(Path(path)).items() if part not in options}
+    index = _checked_index(cls, pretrained, path, {**options, **shared})
+    with told(cls, pretrained):
+        options |= load_shared(index, shared, dtype)
+    # diffusers wants to be told of a part that its own saving noted as left out.
+    left_out = [part for part, source in index.items() if source == [None, None]]
+    options |= {part: None for part in left_out if part not in cls._optional_components}
+    variant = choose_variant(Path(path), _wanted(index, options), variant, pretrained)
     with told(cls, pretrained):
         return cls.from_pretrained(path, variant=variant, **common(dtype), **options)
 
@@ -164,7 +173,7 @@ def _load_around(
     held = [denoiser, *(["vae"] if any(name.startswith(AUTOENCODER) for name in counts) else [])]
     source, kinds = locate(config), get_type_hints(cls.__init__)
     with _because(why):
-        _check_index(cls, config, source, {**options, **dict.fromkeys(held)})
+        _checked_index(cls, config, source, {**options, **dict.fromkeys(held)})
     hub = _hub(options)
     hub["config_revision"] = hub.pop("revision", None)
     with told(cls, pretrained, *UNCONVERTIBLE):
@@ -210,33 +219,38 @@ def _hub(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in HUB if name in options}
 
 
-def _check_index(
+def _wanted(index: Mapping[str, Any], options: Mapping[str, Any]) -> list[str]:
+    """The components to load: those of an index that aren't given."""
+    parts = [part for part, source in index.items() if isinstance(source, list) and source[0]]
+    return [part for part in parts if part not in options]
+
+
+def _checked_index(
     cls: type[DiffusionPipeline],
     pretrained: str,
     path: str,
     options: Mapping[str, Any],
-) -> list[str]:
-    """The components to load. Another pipeline's folder is refused, and one that lacks a component:
-    of a tokenizer that isn't there, transformers would make up an empty one.
+) -> dict[str, Any]:
+    """What ``model_index.json`` says. Another pipeline's folder is refused, and one that lacks a
+    component: of a tokenizer that isn't there, transformers would make up an empty one.
     """
     with told(cls, pretrained):
-        index = cls.load_config(path, **_hub(options))
+        index: dict[str, Any] = cls.load_config(path, **_hub(options))
     name = index.get("_class_name")
     if name != cls.__name__:
         raise MuseError(
             f"{pretrained!r} is a {name}, not a {cls.__name__}. Name the backbone that loads it; "
             "`muse components` lists them."
         )
-    parts = [part for part, source in index.items() if isinstance(source, list) and source[0]]
-    wanted = [part for part in parts if part not in options]
     folder = Path(path)
     if not folder.is_dir():
-        return wanted
+        return index
     if "revision" in options:
         raise MuseError(
             f"revision = {options['revision']!r} goes with a hub id, and {pretrained!r} is a "
             "folder. Leave it out."
         )
+    wanted = _wanted(index, options)
     missing = [part for part in wanted if not (folder / part).is_dir()]
     for part in wanted:
         if part.startswith("tokenizer") and part not in missing:
@@ -251,4 +265,4 @@ def _check_index(
             f"{pretrained!r} lacks {', '.join(missing)}, which its model_index.json names. "
             "Complete the folder."
         )
-    return wanted
+    return index

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from diffusers import StableDiffusion3Pipeline
@@ -12,6 +13,8 @@ from muse.backbones.base import Size
 from muse.backbones.flow_match import SCHEDULERS, check_context, flow_grid, flow_start
 from muse.backbones.pipeline import PipelineBackbone
 from muse.core.types import Cond, Denoised, MuseError, Node
+from muse.pretrained.packaged import locate
+from muse.pretrained.sharing import own_options
 from muse.pretrained.wording import cut_offs
 from muse.schedulers import TimeGrid
 
@@ -25,9 +28,10 @@ class StableDiffusion3(PipelineBackbone):
 
     Args:
         pretrained: a folder of the diffusers layout, a hub id, or a ``.safetensors`` file.
-        t5: load and use the third text encoder, by far the largest; without it its tokens are
-            zeros, as the model saw in part of its training.
-        max_sequence_length: T5's context in tokens, 1 to 512.
+        t5: load and use the third text encoder, by far the largest; without it, or where the model
+            has none, its tokens are zeros, as the model saw in part of its training.
+        max_sequence_length: T5's context in tokens, 1 to 512; None: what the folder asks for
+            (`muse.pretrained.sharing`), else 256.
         options: those of `PipelineBackbone`.
 
     Raises:
@@ -43,10 +47,13 @@ class StableDiffusion3(PipelineBackbone):
         self,
         pretrained: str = "stabilityai/stable-diffusion-3-medium-diffusers",
         t5: bool = True,
-        max_sequence_length: int = 256,
+        max_sequence_length: int | None = None,
         **options: Any,
     ) -> None:
         self.t5 = t5  # before all else: it decides what is loaded
+        if max_sequence_length is None:
+            asked = own_options(Path(locate(pretrained)))
+            max_sequence_length = int(asked.get("max_sequence_length", 256))
         self.max_sequence_length = check_context(max_sequence_length)
         super().__init__(pretrained, **options)
 
@@ -91,7 +98,7 @@ class StableDiffusion3(PipelineBackbone):
         """What exceeds CLIP's context, and T5's."""
         pipeline = self.pipeline
         readers = {"CLIP": (pipeline.tokenizer, pipeline.tokenizer_max_length)}
-        if self.t5:
+        if pipeline.text_encoder_3 is not None:
             readers["T5"] = (pipeline.tokenizer_3, self.max_sequence_length)
         return cut_offs(prompt, readers)
 

@@ -34,8 +34,16 @@ class Digests:
     def __init__(self, known: dict[str, list[Any]] | None = None) -> None:
         self.known = dict(known or {})
 
-    def of(self, path: Path) -> str:
-        """The sha256 of a file, or of all files in a folder and their names."""
+    def of(self, path: Path, *more: Path) -> str:
+        """The sha256 of a file, or of all files in a folder and their names.
+
+        Args:
+            path: the file or folder.
+            more: others that count as parts of it.
+        """
+        if more:
+            both = "\n".join(self.of(each) for each in (path, *more))
+            return hashlib.sha256(both.encode()).hexdigest()
         if path.is_file():
             return self._of_file(path)
         inner = sorted(file for file in path.rglob("*") if file.is_file())

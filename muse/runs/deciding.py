@@ -22,6 +22,7 @@ from muse.core.types import MuseError
 from muse.data import job_entry
 from muse.pretrained.labelled import labelled
 from muse.pretrained.packaged import locate
+from muse.pretrained.sharing import shared_parts
 
 NOT_PIXELS = frozenset({"output_dir", "overwrite", "retry_failed", "slots", "plain", "watchers"})
 """Options of a run that change no picture."""
@@ -70,7 +71,7 @@ class Deciding:
             for text in value if isinstance(value, list) else [value]:
                 path = _local(text)
                 if path is not None:
-                    found[str(text)] = self.digests.of(path)
+                    found[str(text)] = self.digests.of(path, *shared_parts(path).values())
         return found
 
     @cached_property

@@ -8,6 +8,7 @@ from muse.tasks.emotion_classification import EmotionClassification
 from muse.tasks.fit_free import FitFree
 from muse.tasks.latent_diffusion import LatentDiffusion
 from muse.tasks.latent_flow import LatentFlow
+from muse.tasks.preview_decoding import PreviewDecoding
 from muse.tasks.trainer import MuseTrainer
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "LatentDiffusion",
     "LatentFlow",
     "MuseTrainer",
+    "PreviewDecoding",
 ]

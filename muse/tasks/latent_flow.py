@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from transformers import CLIPTextModelWithProjection
 
 from muse.mini.export import part_folder, plain_copy, save_part
+from muse.pretrained.sharing import note_sharing
 from muse.tasks.from_latents import FromLatents
 
 
@@ -103,7 +104,7 @@ class LatentFlow(FromLatents):
         return F.mse_loss(output.float(), noise - latent)
 
     def export(self) -> None:
-        """Writes `transformer/`, `scheduler/` and `model_index.json`."""
+        """Writes `transformer/`, `scheduler/`, `model_index.json`, and where the others lie."""
         folder = Path(self.output_dir)
         save_part(self.transformer, folder / "transformer")
         scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
@@ -121,3 +122,13 @@ class LatentFlow(FromLatents):
             tokenizer_3=None,
         )
         pipeline.save_config(folder)
+        own = self.pipeline_dir
+        note_sharing(
+            folder,
+            {
+                "vae": own / "vae",
+                **dict.fromkeys(("text_encoder", "text_encoder_2"), own / "clip"),
+                **dict.fromkeys(("tokenizer", "tokenizer_2"), own / "tokenizer"),
+            },
+            {"max_sequence_length": 1},
+        )

@@ -1,0 +1,68 @@
+"""Pipelines that share parts: loaded from where they lie, and told apart by what is in them."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from muse.backbones import StableDiffusion
+from muse.core.digests import Digests
+from muse.core.types import MuseError
+from muse.pretrained.sharing import note_sharing, own_options, shared_parts
+
+
+@pytest.fixture
+def apart(tmp_path, tiny_folder):
+    """A whole pipeline, and one that has its autoencoder from it."""
+    whole, sharer = tmp_path / "whole", tmp_path / "deep" / "sharer"
+    shutil.copytree(tiny_folder("sd"), whole)
+    shutil.copytree(whole, sharer)
+    shutil.rmtree(sharer / "vae")
+    note_sharing(sharer, {"vae": whole / "vae"}, {"max_sequence_length": 1})
+    return whole, sharer
+
+
+def test_a_shared_part_is_the_other_pipelines(apart):
+    whole, sharer = apart
+    assert json.loads((sharer / "muse.json").read_text())["shared"] == {"vae": "../../whole/vae"}
+    assert own_options(sharer) == {"max_sequence_length": 1}
+    assert own_options(whole) == {}
+    one, other = StableDiffusion(str(whole)), StableDiffusion(str(sharer))
+    for (name, a), (_, b) in zip(
+        one.vae.state_dict().items(), other.vae.state_dict().items(), strict=True
+    ):
+        assert torch.equal(a, b), name
+    assert not other.vae.training
+
+
+def test_a_shared_part_counts_in_the_digest(apart):
+    whole, sharer = apart
+    before = Digests().of(sharer, *shared_parts(sharer).values())
+    file = whole / "vae" / "config.json"
+    file.write_text(file.read_text() + " ")
+    assert Digests().of(sharer, *shared_parts(sharer).values()) != before
+
+
+def test_a_shared_part_that_is_gone_is_named(apart):
+    whole, sharer = apart
+    shutil.rmtree(whole / "vae")
+    with pytest.raises(MuseError, match=r"has its vae from .*which isn't there"):
+        StableDiffusion(str(sharer))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"shared": 3}'])
+def test_a_damaged_note_is_one_line(apart, text):
+    _, sharer = apart
+    (sharer / "muse.json").write_text(text)
+    with pytest.raises(MuseError, match=r"muse\.json.* can't be read"):
+        StableDiffusion(str(sharer))
+
+
+def test_an_index_decides_no_code_that_is_run(apart):
+    _, sharer = apart
+    index = json.loads((sharer / "model_index.json").read_text())
+    index["vae"] = ["subprocess", "Popen"]
+    (sharer / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(MuseError, match="subprocess"):
+        StableDiffusion(str(sharer))
