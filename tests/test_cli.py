@@ -202,6 +202,16 @@ def test_config_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed["model"]["timing"]["init_args"]["eta"] == 60
 
 
+def test_components_are_listed_without_torch() -> None:
+    """It is the first thing that a user tries: imports would take ten seconds of it."""
+    code = (
+        "import sys; from muse.cli import main; main(['components']); "
+        "print(sorted({'torch', 'diffusers', 'transformers'} & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[-1] == "[]"
+
+
 def test_components_lists_every_part(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["components"]) == 0
     listing = capsys.readouterr().out

@@ -10,10 +10,12 @@ from PIL import Image
 
 from muse.backbones import Backbone, GaussianMixture
 from muse.backbones.toy.mixture import CONTENTS
+from muse.commands.components import swappable
+from muse.commands.interfaces import interfaces
 from muse.core.asks import Evaluate, Observe, Predict
 from muse.core.emotions import EMOTIONS, distribution
 from muse.core.jobs import Job
-from muse.core.registry import available
+from muse.core.registry import available, summary
 from muse.core.types import Denoised, Goal, Node, Reading, cat_rows
 from muse.guides import Guide, Similarity
 from muse.latents import LatentSource
@@ -42,6 +44,23 @@ def test_every_component_has_an_entry(base, known):
     own = {name for name, cls in available(base).items() if cls.__module__.startswith("muse.")}
     assert own - set(components.TESTED_ELSEWHERE) == set(known), "add it to tests/components.py"
     assert all(isinstance(make(), available(base)[name]) for name, make in known.items())
+
+
+def test_what_the_source_says_is_what_the_registry_knows():
+    """Nothing is imported for `muse components`, and yet nothing is missing, too many or other."""
+    known = {}
+    for option, base in interfaces().items():
+        classes = {n: c for n, c in available(base).items() if c.__module__.startswith("muse.")}
+        known[option] = summary(base), {name: summary(cls) for name, cls in classes.items()}
+    assert swappable() == known
+
+
+def test_other_packages_parts_are_imported_and_listed(monkeypatch):
+    class Announced(ClipThreshold):
+        """Of another package."""
+
+    monkeypatch.setattr("muse.commands.components.entry_points", lambda group: [group])
+    assert swappable()["timing"][1]["Announced"] == "Of another package."
 
 
 def pictures(name, seed, count):

@@ -69,7 +69,7 @@ def _parser_error(message: str) -> str:
 
 
 def _unknown_component(key: str, message: str) -> str | None:
-    from muse.commands.components import interfaces
+    from muse.commands.interfaces import interfaces
     from muse.core.registry import unknown
 
     base = interfaces().get(key.rpartition(".")[2])

@@ -13,15 +13,13 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from muse.core.errors import MuseError as MuseError  # here, too, for whoever reads values
+
 Tensors: TypeAlias = Mapping[str, Tensor]
 """Named tensors that share their first axis, the rows: a text condition, a steering state."""
 
 Cond: TypeAlias = Mapping[str, Tensor]
 """A text condition. ``tokens`` (B, L, d) is always there; a backbone may add more."""
-
-
-class MuseError(ValueError):
-    """A user's mistake, told in one line: what was given, what is allowed, what to do."""
 
 
 def per_row(value: Tensor, like: Tensor) -> Tensor:
