@@ -16,7 +16,7 @@ from muse.pretrained.weights import UNREADABLE, reason_of
 PROBE = 64
 """Side of the picture that a processor is tried on."""
 READ = (".safetensors", ".bin")
-"""Files of weights, the first ones rather: of the others nothing but tensors is unpickled."""
+"""Files of weights, the safest first; of the others nothing but tensors is unpickled."""
 
 
 class Preprocessing:
