@@ -8,11 +8,18 @@ import torch
 from torch import nn
 
 import muse.sampling.prompts
-from muse.backbones import GaussianMixture
+from muse.backbones import GaussianMixture, StableDiffusion
 from muse.cli import main
 from muse.core.jobs import Job
+from muse.core.results import Cost
 from muse.core.types import Denoised
+from muse.guides import Guide
+from muse.latents import GaussianNoise
+from muse.losses import MultiEmotionLoss
+from muse.sampling import Sampler
+from muse.sampling.arithmetic import arithmetic
 from muse.schedulers import Always, ClipThreshold, Never, StepWindow
+from muse.steering import TokenOptimization
 from tests.toy import jobs, make, sampler
 
 STEPS = 10
@@ -242,3 +249,42 @@ def test_many_prompts_are_encoded_once_each(asked, tmp_path, monkeypatch):
         assert len(records) == 16
         found.append([(r["id"], r["plain"], r["probabilities"], r["trace"]) for r in records])
     assert found[0] == found[1]
+
+
+class _Flat(Guide):
+    """One matrix product over all pixels, or none."""
+
+    def __init__(self, pixels):
+        super().__init__()
+        self.layer = nn.Linear(pixels, 8) if pixels else None
+
+    def forward(self, image):
+        if self.layer is None:
+            return image.flatten(1)[:, :8]
+        return self.layer(image.flatten(1))
+
+
+def test_operations_are_those_of_the_networks(tiny_folder):
+    """A guide of one product of 3 H W numbers with 8 adds twice as many operations to a look, and
+    as many again on its way back to the picture.
+    """
+    backbone = StableDiffusion(str(tiny_folder("sd")))
+    height, width = backbone.size
+    pixels = 3 * height * width
+
+    def operations(guide):
+        parts = TokenOptimization(), Always(), MultiEmotionLoss(), GaussianNoise()
+        made = Sampler(backbone, guide, *parts).requires_grad_(False)
+        return arithmetic(made)
+
+    bare, read = operations(_Flat(0)), operations(_Flat(pixels))
+    assert read.decodings - bare.decodings == 2 * 8 * pixels
+    assert read.decoder_gradients - bare.decoder_gradients == 2 * (2 * 8 * pixels)
+    assert (read.predictions, read.gradients) == (bare.predictions, bare.gradients)
+    # back through frozen weights costs about as much as there; attention twice as much
+    assert 1.8 < bare.gradients / bare.predictions < 2.6
+    assert 1.8 < bare.decoder_gradients / bare.decodings < 2.6
+    assert read.of(Cost(2, 3, 5, 7)) == (
+        2 * read.predictions + 3 * read.gradients
+        + 5 * read.decodings + 7 * read.decoder_gradients
+    )  # fmt: skip

@@ -179,6 +179,10 @@ def test_killed_and_started_again_ends_with_the_same_table(
     assert len(after) == 1 + 2 + 2 + 2 - 4
     assert not {*before} & {*after}
     assert tables(tmp_path / "out") == tables(tmp_path / "whole")
+    head, *rows = tables(tmp_path / "whole")
+    operations = {row[1]: float(row[head.index("GFLOP")]) for row in rows if row[0] == "All 2 jobs"}
+    assert 0 < operations["plain"] <= operations["word"] < operations["default"]
+    assert operations["default"] < operations["two"]
 
 
 def test_what_is_done_is_not_even_loaded(

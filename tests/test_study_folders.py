@@ -51,7 +51,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         paint(tmp_path / "other" / emotion / f"{animal}.png", shown, green=80)
         more: dict[str, Any] = {"seconds": 2.0, "prompt": f"a {animal}"}
         if animal == "dog":
-            more["cost"] = {"predictions": 10, "gradients": 4, "decodings": 1}
+            more["cost"] = {
+                "predictions": 10,
+                "gradients": 4,
+                "decodings": 1,
+                "decoder_gradients": 0,
+            }
         if name == "cat-anger":
             write_record(tmp_path / "run", record(name, emotion, status="failed", reason="no room"))
         else:
@@ -96,7 +101,9 @@ def test_tables_by_hand(folder: Path) -> None:
     assert means(all_jobs, "seconds") == {"good": None, "other": None}
     text = (folder / "out/table.md").read_text()
     # a dog gives 3 of 3, a cat 1 of 3
-    assert "| other | 66.7% [33.3, 100.0] | 0.314 [0.314, 0.314] | nan | nan | nan | 6 |" in text
+    assert (
+        "| other | 66.7% [33.3, 100.0] | 0.314 [0.314, 0.314] | nan | nan | nan | nan | 6 |" in text
+    )
     assert "| other | -33.3% [-66.7, +0.0] | +0.157 [+0.157, +0.157] | 200.0%" in text
     assert found(folder)["confusion"]["judge"]["other"]["awe"]["anger"] == 1
     rows = list(csv.reader((folder / "out/table.csv").read_text().splitlines()))
@@ -114,12 +121,19 @@ def test_a_run_is_an_arm_with_what_it_cost(
     assert "Arm 'run': 1 jobs failed (cat-anger)." in capsys.readouterr().out
     assert found(folder)["arms"][2]["failed"] == {"cat-anger": "no room"}
     for name in ("cat-awe", "cat-fear"):
-        cost = {"predictions": 20, "gradients": 1, "decodings": 1}
+        cost = {"predictions": 20, "gradients": 1, "decodings": 1, "decoder_gradients": 1}
         write_record(folder / "run", record(name, name[4:], seconds=2.0, cost=cost))
     assert study(folder, arms=[{"name": "run", "folder": "run"}]) == 1
     [table] = found(folder)["tables"]
     assert means(table, "gradients") == {"run": pytest.approx((3 * 4 + 2) / 5)}
     assert means(table, "evaluations") == {"run": pytest.approx((3 * 14 + 2 * 21) / 5)}
+    assert means(table, "GFLOP") == {"run": None}, "nobody counted"
+    each = {"predictions": 1e9, "gradients": 2e9, "decodings": 3e9, "decoder_gradients": 5e9}
+    (folder / "run/arithmetic.json").write_text(json.dumps(each))
+    assert study(folder, arms=[{"name": "run", "folder": "run"}]) == 1
+    [table] = found(folder)["tables"]
+    dog, cat = 10 + 2 * 4 + 3, 20 + 2 + 3 + 5
+    assert means(table, "GFLOP") == {"run": pytest.approx((3 * dog + 2 * cat) / 5)}
 
 
 def test_a_mapping_file_says_which_picture_is_whose(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +15,12 @@ from muse.core.jobs import Job
 from muse.core.types import MuseError
 from muse.metrics import FinishedRun
 from muse.runs.records import Layout, Record, each_record
+from muse.sampling.arithmetic import Arithmetic
 from muse.studies.file import Arm
 
-COSTS = ("gradients", "evaluations", "seconds")
+COSTS = ("gradients", "evaluations", "GFLOP", "seconds")
+ARITHMETIC = "arithmetic.json"
+"""In the folder of an arm's run: the operations of each kind of pass."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +34,7 @@ class ArmPictures:
         records: job id -> its record, without the trace; none of pictures made elsewhere.
         failed: job id -> why there is no picture.
         config: the resolved configuration of the run, empty where there is none.
+        arithmetic: operations of each kind of pass, empty where they weren't counted.
         remarks: what to tell about them.
     """
 
@@ -39,21 +44,25 @@ class ArmPictures:
     records: Mapping[str, Record] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    arithmetic: Mapping[str, float] = field(default_factory=dict)
     remarks: Sequence[str] = ()
 
     def guided_by(self, judge: Mapping[str, Any]) -> bool:
         """Whether this judge (its configuration) also guided the arm."""
         return FinishedRun(self.folder, [], 0, dict(self.config)).guided_by(judge)
 
-    def cost(self, job: str) -> tuple[float, float, float]:
+    def cost(self, job: str) -> tuple[float, float, float, float]:
         """Of one picture: evaluations with gradient through the denoiser, all evaluations of it,
-        and seconds; nan where no record tells.
+        thousands of millions of operations, and seconds; nan where no record tells.
         """
         record = self.records.get(job, {})
         cost = record.get("cost") or {}
         gradients = float(cost.get("gradients", math.nan))
         evaluations = gradients + float(cost.get("predictions", math.nan))
-        return gradients, evaluations, float(record.get("seconds", math.nan))
+        operations = math.nan
+        if cost and self.arithmetic:
+            operations = Arithmetic(**self.arithmetic).of(cost) / 1e9
+        return gradients, evaluations, operations, float(record.get("seconds", math.nan))
 
 
 def run_pictures(
@@ -79,7 +88,9 @@ def run_pictures(
     if failed:
         names = _some(list(failed))
         remarks.append(f"Arm {arm.name!r}: {len(failed)} jobs failed ({names}).")
-    return ArmPictures(arm, folder, files, done, failed, config, remarks)
+    counted = folder / ARITHMETIC
+    arithmetic = json.loads(counted.read_text(encoding="utf-8")) if counted.is_file() else {}
+    return ArmPictures(arm, folder, files, done, failed, config, arithmetic, remarks)
 
 
 def finished_pictures(arm: Arm, folder: Path, jobs: Sequence[Job]) -> ArmPictures:

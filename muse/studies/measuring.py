@@ -28,7 +28,7 @@ class Found:
         evaluation: of all arms on the study's jobs.
         guided: arm -> names of the judges that also guided it.
         ranks: column -> arm -> the mean rank of each job (N,).
-        costs: arm -> (N, 3), as `COSTS` names them; nan where no record tells.
+        costs: arm -> (N, 4), as `COSTS` names them; nan where no record tells.
         remarks: what to tell of it.
     """
 

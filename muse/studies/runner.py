@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from muse.presets import with_presets
 from muse.presets.building import not_measured
 from muse.runs import RunFolder
 from muse.runs.deciding import Deciding
-from muse.studies.arms import ArmPictures, run_pictures
+from muse.sampling.arithmetic import arithmetic
+from muse.studies.arms import ARITHMETIC, ArmPictures, run_pictures
 from muse.studies.file import Arm
 from muse.studies.jobs import arm_jobs
 from muse.tasks import FitFree, MuseTrainer
@@ -150,6 +151,9 @@ class Runner:
         task.notes = not_measured(run.arm.config, task.sampler.backbone)
         made.trainer.fit_free(task, Jobs(jobs))
         stopped = task.stopped
+        counted = run.folder / ARITHMETIC
+        if task.sampler.backbone.reads_pictures and not counted.is_file():
+            write_text(counted, json.dumps(asdict(arithmetic(task.sampler))) + "\n")
         del made, task
         if torch.cuda.is_available():
             gc.collect()  # a model and its trainer know each other
