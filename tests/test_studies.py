@@ -180,7 +180,9 @@ def test_killed_and_started_again_ends_with_the_same_table(
     assert not {*before} & {*after}
     assert tables(tmp_path / "out") == tables(tmp_path / "whole")
     head, *rows = tables(tmp_path / "whole")
-    operations = {row[1]: float(row[head.index("GFLOP")]) for row in rows if row[0] == "All 2 jobs"}
+    operations = {
+        row[1]: float(row[head.index("GFLOP")]) for row in rows if row[:1] == ["All 2 jobs"]
+    }
     assert 0 < operations["plain"] <= operations["word"] < operations["default"]
     assert operations["default"] < operations["two"]
 
