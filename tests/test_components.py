@@ -21,7 +21,7 @@ from muse.guides import Guide, Similarity
 from muse.latents import LatentSource
 from muse.losses import EmotionLoss
 from muse.schedulers import ClipThreshold, Moment, Never, TimingPolicy
-from muse.steering import Adam, NoSteering, Optimization, Polyak, Steering, StepRule
+from muse.steering import LBFGS, Adam, NoSteering, Optimization, Polyak, Steering, StepRule
 from tests import components
 from tests.components import _PictureToy
 from tests.toy import SIZE, at, jobs, make, same, sampler
@@ -152,7 +152,11 @@ def test_losses_treat_rows_apart(name, seed):
 
 
 OPTIMIZATIONS = ["TokenOptimization"]
-RULES = {"Adam": lambda: Adam(0.2), "Polyak": lambda: Polyak(growth=1.5)}
+RULES = {
+    "Adam": lambda: Adam(0.2),
+    "LBFGS": LBFGS,
+    "Polyak": lambda: Polyak(growth=1.5),
+}
 
 # --- steering ----------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from muse.core.results import Cost, Result
 from muse.core.types import Goal, MuseError, Node
 from muse.schedulers import DDIM, Always, Never, StepWindow
 from muse.steering import (
+    LBFGS,
     BestOfN,
     NoiseOptimization,
     Polyak,
@@ -329,6 +330,56 @@ def test_a_trust_region_grows_with_success() -> None:
         torch.testing.assert_close(move, -length[:, None] * slope / 5)
 
 
+def test_lbfgs_is_the_dense_formula() -> None:
+    """On a quadratic: BFGS's update of a whole inverse Hessian, from the newest pair's gamma."""
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(6, 6, generator=generator, dtype=torch.float64)
+    hessian = root @ root.T + 0.5 * torch.eye(6, dtype=torch.float64)
+    rule = LBFGS(aim=0.0, reach=100.0, memory=2)
+    x = torch.randn(1, 2, 3, generator=generator, dtype=torch.float64)
+    state, pairs, before = rule.init(x), [], None
+    for k in range(5):
+        slope = (hessian @ x.flatten()).view_as(x)
+        loss = 0.5 * x.flatten() @ hessian @ x.flatten()
+        move, state = rule(slope, state, loss[None], torch.zeros(1), torch.tensor([k]))
+        g = slope.flatten()
+        if before is None:
+            wanted = -loss / g.square().sum() * g
+        else:
+            pairs = [*pairs, (before[0], g - before[1])][-2:]
+            s, y = pairs[-1]
+            inverse = (s @ y) / (y @ y) * torch.eye(6, dtype=torch.float64)
+            for s, y in pairs:
+                left = torch.eye(6, dtype=torch.float64) - torch.outer(s, y) / (s @ y)
+                inverse = left @ inverse @ left.T + torch.outer(s, s) / (s @ y)
+            wanted = -inverse @ g
+        torch.testing.assert_close(move.flatten(), wanted)
+        before = move.flatten(), g
+        x = x + move
+    again, _ = rule(slope, state, loss[None], torch.zeros(1), torch.tensor([0]))
+    torch.testing.assert_close(again.flatten(), -loss / g.square().sum() * g)  # a new step forgets
+
+
+def test_a_stretched_embedding_is_searched_alike() -> None:
+    """Each dimension in its own unit: S and its steps are stretched with the text."""
+    search = TokenOptimization(3, 0.5, rule=Polyak(reach=0.1), units="dimensions")
+    text = torch.randn(1, 7, 5, generator=torch.Generator().manual_seed(1)).double()
+    stretch = torch.tensor([0.1, 10.0, 1.0, 3.0, 0.4]).double()
+    slope = torch.randn(1, 3, 5, generator=torch.Generator().manual_seed(2)).double()
+    loss, index = torch.tensor([2.0]), torch.zeros(1)
+
+    def steps(by: Tensor) -> Tensor:
+        """S before and after a step, in the stretched text's own measure."""
+        state = search.init(text, {"tokens": text * by}, JOBS[0].tokens())
+        after = search.step(state, {"tokens": slope / by}, loss, index, index)
+        return torch.cat([state["tokens"], after["tokens"]]) / by
+
+    torch.testing.assert_close(steps(stretch), steps(torch.ones(5).double()))
+    silent = torch.cat([text[..., :4], torch.zeros(1, 7, 1)], -1)
+    unit = search.init(text, {"tokens": silent}, JOBS[0].tokens())["unit"]
+    assert unit[0, 0, 4] == 1e-3 * silent.square().mean().sqrt()
+
+
 # --- the noise that it starts from -------------------------------------------------------------
 
 
@@ -490,6 +541,8 @@ def test_near_the_end_nothing_is_looked_at() -> None:
         (lambda: BestOfN(0), "n = 0"),
         (lambda: TokensAndLatent(strength=-1), "strength = -1"),
         (lambda: Polyak(reach=0), "reach = 0"),
+        (lambda: LBFGS(reach=0), "reach = 0"),
+        (lambda: LBFGS(memory=0), "memory = 0"),
         (lambda: Polyak(growth=0.5), "growth = 0.5"),
         (lambda: ZeroOrderSearch(likeness=1), "likeness = 1 is out of range"),
     ],

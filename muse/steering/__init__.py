@@ -1,6 +1,7 @@
 """HOW the model is steered."""
 
 from muse.steering.base import Steered, Steering, Step
+from muse.steering.curvature import LBFGS
 from muse.steering.noise_optimization import NoiseOptimization
 from muse.steering.noise_search import BestOfN, ZeroOrderSearch
 from muse.steering.none import NoSteering
@@ -15,6 +16,7 @@ from muse.steering.universal_guidance import UniversalGuidance
 from muse.steering.word import EmotionWord
 
 __all__ = [
+    "LBFGS",
     "Adam",
     "BestOfN",
     "EmotionWord",

@@ -12,6 +12,9 @@ from muse.core.types import Cond, MuseError, Tensors
 from muse.steering.optimization import Optimization
 from muse.steering.rules import Adam, StepRule, above_zero
 
+LEAST = 1e-3
+"""Of a dimension's unit, in that of all."""
+
 
 class TokenOptimization(Optimization):
     r"""Search for emotion tokens S beside the prompt: the paper's steering.
@@ -19,8 +22,10 @@ class TokenOptimization(Optimization):
     :math:`c_{emo} = T(P) \oplus S` (Sec. IV-A, Eq. 8); S is carried on from step to step.
 
     Embeddings differ in size between text encoders, so `scale`, and the steps of the rule, are in
-    units of the condition's root mean square; the paper's rate is the case of 1. S is kept in
-    float32 (the exact toy's float64).
+    units of the condition's root mean square; the paper's rate is the case of 1. They differ in
+    shape, too: with ``units = dimensions`` each dimension has its own, over the condition's tokens,
+    so that a model whose embedding is stretched (and whose weights undo that) is searched alike. S
+    is kept in float32 (the exact toy's float64).
 
     Args:
         tokens: how many, M.
@@ -29,6 +34,7 @@ class TokenOptimization(Optimization):
         decay_over: what Adam's rate falls over.
         rule: how far S is moved; None is `Adam(lr, decay_over)`. With a rule neither of those
             counts.
+        units: root mean squares of the ``whole`` condition, or of its ``dimensions``.
 
     Raises:
         MuseError: tokens below 1, or scale or lr not above 0.
@@ -41,6 +47,7 @@ class TokenOptimization(Optimization):
         lr: float = 0.01,
         decay_over: Literal["step", "iteration"] = "step",
         rule: StepRule | None = None,
+        units: Literal["whole", "dimensions"] = "whole",
     ) -> None:
         super().__init__()
         if tokens < 1:
@@ -49,13 +56,19 @@ class TokenOptimization(Optimization):
         self.tokens = tokens
         self.scale = scale
         self.lr, self.decay_over, self.rule = lr, decay_over, rule
+        self.units = units
         self.stepper = rule or Adam(lr, decay_over)
 
     def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Tensors:
-        """Random S (1, M, d), the unit (1, 1, 1): the condition's RMS; and the rule's state."""
+        """Random S (1, M, d), the unit (1, 1, 1) or (1, 1, d), and the rule's state."""
         text = cond["tokens"]
         dtype = torch.promote_types(text.dtype, torch.float32)
-        unit = text.to(dtype).square().mean((1, 2), keepdim=True).sqrt()
+        whole = text.to(dtype).square().mean((1, 2), keepdim=True).sqrt()
+        unit = whole
+        if self.units == "dimensions":
+            # One that all tokens leave at zero would never be searched.
+            each = text.to(dtype).square().mean(1, keepdim=True).sqrt()
+            unit = torch.maximum(each, LEAST * whole)
         noise = torch.randn(1, self.tokens, text.shape[-1], generator=generator)
         tokens = self.scale * unit * noise.to(unit)
         return {"tokens": tokens, "unit": unit, **self.stepper.init(tokens)}

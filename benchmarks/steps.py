@@ -1,0 +1,160 @@
+"""How far step rules get from the same states: loss after so many evaluations, on muse-mini.
+
+python benchmarks/steps.py                    100 states of the development prompts, a quarter hour
+python benchmarks/steps.py --states 20 --stretch true
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import auto_cli
+from torch import Tensor
+
+from muse.core.asks import Evaluate, Evaluation
+from muse.core.jobs import Job
+from muse.presets.building import preset
+from muse.sampling import Sampler
+from muse.sampling.stacking import kind_of
+from muse.steering import LBFGS, Adam, Polyak, TokenOptimization
+
+JOBS = Path(__file__).parent.parent / "configs" / "studies" / "development.csv"
+RATES = 0.01, 0.05, 0.1, 0.2, 0.5
+SIX = 6
+"""Steps of Adam that others are measured by."""
+Searches = dict[str, TokenOptimization]
+
+
+def searches() -> Searches:
+    """Adam at several rates, and rules without one."""
+    each = "dimensions"
+    return {
+        **{f"Adam {rate:g}": TokenOptimization(rule=Adam(rate)) for rate in RATES},
+        "Adam 0.2, dimensions": TokenOptimization(rule=Adam(0.2), units="dimensions"),
+        "Polyak 0.2": TokenOptimization(rule=Polyak(reach=0.2)),
+        "Polyak 0.5": TokenOptimization(rule=Polyak(reach=0.5)),
+        "Polyak 0.5, dimensions": TokenOptimization(rule=Polyak(reach=0.5), units="dimensions"),
+        "Polyak 0.5, growth 1.5": TokenOptimization(rule=Polyak(reach=0.5, growth=1.5)),
+        "Polyak 0.5 to 0.05": TokenOptimization(rule=Polyak(0.05, reach=0.5)),
+        "LBFGS 0.5": TokenOptimization(rule=LBFGS(reach=0.5)),
+        f"LBFGS 0.5, {each}": TokenOptimization(rule=LBFGS(reach=0.5), units="dimensions"),
+        "LBFGS 0.5, one pair": TokenOptimization(rule=LBFGS(reach=0.5, memory=1)),
+    }
+
+
+def steps(states: int = 100, evaluations: int = 8, stretch: bool = False, rows: int = 10) -> None:
+    """Print, for each rule, how often it reaches in few evaluations what six steps of Adam reach at
+    the best of its rates, and how often a step lowers the loss.
+
+    Args:
+        states: how many, five of each job: early, middle and late steps of the preset `default`.
+        evaluations: with gradient, from each state.
+        stretch: whether each dimension of the text embedding is multiplied by a factor, log-uniform
+            in 0.1 to 10, and divided by it again where the UNet reads it: the same plain model.
+        rows: states that share a call.
+    """
+    sampler = Sampler(**preset("default.yaml"))
+    if stretch:
+        stretched(sampler)
+    asks = [ask for job in jobs()[: -(-states // 5)] for ask in frozen(sampler, job)][:states]
+    found = {name: descended(sampler, asks, search, evaluations, rows)
+             for name, search in searches().items()}  # fmt: skip
+    best = min((name for name in found if name.startswith("Adam") and "," not in name),
+               key=lambda name: float(lowest(found[name], SIX).mean()))  # fmt: skip
+    bar = lowest(found[best], SIX)
+    start = found[best][:, 0].mean()
+    print(f"{len(asks)} states. Six steps of {best}: {bar.mean():.3f}, from {start:.3f}\n")
+    heads = "mean loss after 1, 2, 4 steps", "reaches it in 2", "in 4", "steps that lower it"
+    print("| rule |", " | ".join(heads), "|")
+    print("|---|---|---|---|---|")
+    for name, losses in found.items():
+        means = ", ".join(f"{lowest(losses, k).mean():.3f}" for k in (1, 2, 4))
+        two, four = ((lowest(losses, k) <= bar + 1e-3).float().mean() for k in (2, 4))
+        open_ = losses[:, :-1] > 0.3  # a row below the tolerance makes no step
+        down = (losses.diff(dim=1) < 0)[open_].float().mean()
+        print(f"| {name} | {means} | {two:.0%} | {four:.0%} | {down:.0%} |")
+
+
+def jobs() -> list[Job]:
+    """The development jobs."""
+    with JOBS.open() as file:
+        return [
+            Job(str(i), row["prompt"], {row["emotion"]: 1.0}, int(row["seed"]))
+            for i, row in enumerate(csv.DictReader(file))
+        ]
+
+
+def frozen(sampler: Sampler, job: Job) -> list[Evaluate]:
+    """The first evaluations of five steps of a job, as the sampler comes by them."""
+    seen: list[Evaluate] = []
+
+    def note(_: Any, given: tuple[Sequence[Any]], __: Any) -> None:
+        seen.extend(a for a in given[0] if isinstance(a, Evaluate) and a.iteration == 0)
+
+    hook = sampler.answers.register_forward_hook(note)
+    list(sampler.sample([job], 1))
+    hook.remove()
+    return [seen[round(i * (len(seen) - 1) / 4)] for i in range(5)]
+
+
+def descended(
+    sampler: Sampler, asks: Sequence[Evaluate], search: TokenOptimization, count: int, rows: int
+) -> Tensor:
+    """The loss at each evaluation, (states, count + 1)."""
+    losses: dict[int, list[float]] = defaultdict(list)
+    for group in _alike(asks, rows):
+        states = [_begun(asks[i], search) for i in group]
+        for k in range(count + 1):
+            shown = [
+                replace(asks[i], state=state, variation=search, iteration=k, last=k == count)
+                for i, state in zip(group, states, strict=True)
+            ]
+            found: list[Evaluation] = sampler.answers(shown)
+            for i, one in zip(group, found, strict=True):
+                losses[i].append(one.total)
+            states = [one.proposal for one in found]
+    return torch.tensor([losses[i] for i in range(len(asks))])
+
+
+def _begun(ask: Evaluate, search: TokenOptimization) -> dict[str, Tensor]:
+    """The state of a search whose tokens are where another's were."""
+    fresh = dict(search.init(ask.x, ask.cond, torch.Generator().manual_seed(0)))
+    return {**fresh, "tokens": ask.state["tokens"]}
+
+
+def _alike(asks: Sequence[Evaluate], rows: int) -> Iterator[list[int]]:
+    """Indices of states that one call can answer."""
+    groups: dict[Any, list[int]] = defaultdict(list)
+    for index, ask in enumerate(asks):
+        groups[kind_of(ask)].append(index)
+    for group in groups.values():
+        yield from (group[i : i + rows] for i in range(0, len(group), rows))
+
+
+def lowest(losses: Tensor, after: int) -> Tensor:
+    """The least loss within so many steps."""
+    return losses[:, : after + 1].amin(1)
+
+
+@torch.no_grad()
+def stretched(sampler: Sampler) -> None:
+    """Multiply the dimensions of the text embedding, and divide the weights that read it."""
+    backbone: Any = sampler.backbone
+    d = backbone.model.config.cross_attention_dim
+    factor = 10 ** (2 * torch.rand(d, generator=torch.Generator().manual_seed(0)) - 1)
+    for name, weight in backbone.model.named_parameters():
+        if "attn2.to_k" in name or "attn2.to_v" in name:
+            weight /= factor
+    norm = backbone.pipeline.text_encoder.text_model.final_layer_norm
+    norm.weight *= factor
+    norm.bias *= factor
+
+
+if __name__ == "__main__":
+    auto_cli(steps)
