@@ -2,7 +2,7 @@
 # Trains muse-mini at 128 px, part by part; a part that stopped goes on from its last checkpoint.
 #
 #   benchmarks/train_mini.sh PART ...      all, in their order, where none is named: autoencoder
-#       decoder preview clip diffusion flow, and what reads pictures: simemo emogen timm judge content simemo_fi
+#       clip diffusion decoder preview flow, and what reads pictures: simemo emogen timm judge content simemo_fi
 #
 # What is learned lies in runs/mini128, as a diffusers folder; checkpoints and curves beside it.
 # SHARE=0.01 takes that share of the steps (a trial); PRECISION=bf16-mixed where that is fast; COUNT=...
@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(autoencoder decoder preview clip diffusion flow simemo emogen timm judge content simemo_fi)
+[ ${#parts[@]} -gt 0 ] || parts=(autoencoder clip diffusion decoder preview flow simemo emogen timm judge content simemo_fi)
 out=runs/mini128
 mkdir -p "$out/guides"
 for part in "${parts[@]}"; do

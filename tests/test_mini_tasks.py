@@ -331,6 +331,38 @@ def test_the_discriminators_part_has_its_share_of_the_gradient_and_pleases_it(fo
         assert score() > before
 
 
+def test_a_decoder_learns_from_what_the_model_draws(folder, monkeypatch):
+    """Of half of the latents; windows of pictures and latents belong together."""
+    task = DecoderTuning(str(folder), crop=32, latent_noise=0.0, drawn=0.5, until=0.1)
+    monkeypatch.setattr(DecoderTuning, "trainer", SimpleNamespace(estimated_stepping_batches=2))
+    data = SceneData(count=4, val_count=1, batch_size=4, captions="diffusion")
+    data.setup()
+    batch = data.train_set.__getitems__([0, 1, 2, 3])
+    _, latent = task._encode(batch["image"])
+    drawn = task._predicted(latent, batch["caption"])
+    assert torch.equal(drawn[2:], latent[2:])
+    assert (drawn[:2] - latent[:2]).abs().amin((1, 2, 3)).max() > 0
+    x, cut, _ = task._seen(batch)
+    assert x.shape == (4, 3, 32, 32)
+    assert cut.shape == (4, 4, 4, 4)
+    for row in (2, 3):  # a scene's own latent, cut where its picture was
+        whole = 2 * batch["image"][row] - 1
+        places = [
+            (top, left)
+            for top in range(0, 33, 8)
+            for left in range(0, 33, 8)
+            if torch.equal(whole[:, top : top + 32, left : left + 32], x[row])
+        ]
+        top, left = (value // 8 for value in places[0])
+        torch.testing.assert_close(cut[row], latent[row, :, top : top + 4, left : left + 4])
+    assert "_model" not in "".join(task.state_dict())
+    monkeypatch.undo()
+    shutil.copytree(folder / "vae", keep := folder / "kept")
+    fit(DecoderTuning(str(folder), drawn=0.5))
+    shutil.rmtree(folder / "vae")
+    keep.rename(folder / "vae")
+
+
 @pytest.mark.parametrize("option", ["latent_noise", "edge_weight", "thing_weight"])
 def test_each_weight_of_the_decoders_tuning_moves_its_loss(folder, option):
     data = SceneData(count=4, val_count=1, batch_size=4)

@@ -6,12 +6,17 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from muse.backbones import StableDiffusion
+from muse.core.types import Node, per_row
 from muse.mini.augment import windows_then_whole
 from muse.mini.data import SceneBatch
 from muse.mini.export import part_folder, save_part
 from muse.mini.optimizing import Muon, with_one_cycle
 from muse.mini.reconstruction import fine_contrast, reconstruction_loss
 from muse.tasks.resuming import Resumable
+
+NODES = 50
+"""Of the schedule, from which a diffusion model draws."""
 
 
 class DecoderTuning(Resumable):
@@ -24,6 +29,11 @@ class DecoderTuning(Resumable):
     at the decoder's last layer alike, times a weight. Latents get a little noise, for those that a
     diffusion model draws are never exact.
 
+    A share of them may be such as the folder's finished diffusion model draws: its one-step
+    predictions of scenes' latents that were made noisy, :math:`\hat z_0(\alpha z + \sigma
+    \epsilon)`, from any node up to a share of the schedule. Their errors are the model's own, and
+    there is a true picture to each.
+
     The encoder stays as it is, bit for bit: what learned from its latents need not learn anew.
 
     Args:
@@ -34,6 +44,9 @@ class DecoderTuning(Resumable):
         latent_noise: the largest standard deviation of the noise, in that of the latents.
         edge_weight, thing_weight: of the reconstruction loss.
         crop, whole: as the autoencoder's.
+        drawn: the share of latents that are the diffusion model's, in [0, 1]; above 0 the folder
+            has to be a whole pipeline, and captions are those of its training.
+        until: the noisiest of its nodes, as a share of the schedule, in (0, 1].
     """
 
     def __init__(
@@ -46,6 +59,8 @@ class DecoderTuning(Resumable):
         thing_weight: float = 2.0,
         crop: int | None = None,
         whole: float = 0.2,
+        drawn: float = 0.0,
+        until: float = 0.4,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -57,21 +72,59 @@ class DecoderTuning(Resumable):
         vae = AutoencoderKL.from_pretrained(self.folder, torch_dtype=torch.float32)
         self.vae = vae.to(memory_format=torch.channels_last).train().requires_grad_(False)
         self.vae.decoder.requires_grad_(True)
+        self.drawn, self.until = drawn, until
+        # Not a child: it isn't learned, and no checkpoint holds it.
+        self._model = [StableDiffusion(pipeline_dir).eval().requires_grad_(False)] if drawn else []
+        self.stride = 2 ** (len(vae.config.block_out_channels) - 1)
         self.discriminator = discriminator().to(memory_format=torch.channels_last)
 
+    @torch.no_grad()
     def _encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures in [-1, 1], and the means of their latents."""
         x = (2.0 * image - 1.0).to(memory_format=torch.channels_last)
-        with torch.no_grad():
-            return x, self.vae.encode(x).latent_dist.mode()
+        return x, self.vae.encode(x).latent_dist.mode()
 
-    def training_step(self, batch: SceneBatch) -> Tensor:
-        """The losses of decoder and discriminator; neither's gradient reaches the other."""
+    @torch.no_grad()
+    def _predicted(self, latent: Tensor, captions: list[str]) -> Tensor:
+        """Latents, a share of which the diffusion model has drawn."""
+        [model] = self._model = [self._model[0].to(self.device)]
+        rows = round(self.drawn * len(latent))
+        if not rows:
+            return latent
+        scale, shift = model.scale_and_shift
+        clean = (latent[:rows] - shift) * scale
+        grid = model.time_grid(NODES, model.size)
+        first = len(grid) - max(1, round(self.until * len(grid)))
+        picked = torch.randint(first, len(grid), (rows,)).tolist()
+        node = Node.stack([grid[i] for i in picked])
+        noisy = per_row(node.alpha, clean) * clean
+        noisy = noisy + per_row(node.sigma, clean) * torch.randn_like(clean)
+        cond = model.embed(captions[:rows], model.size)
+        drawn = model.denoise(noisy, node, cond).x0 / scale + shift
+        return torch.cat([drawn, latent[rows:]])
+
+    def _seen(self, batch: SceneBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """What a step sees of a batch: pictures or windows of them in [-1, 1], their latents, and
+        the things' boxes.
+        """
         done = 0.0
         if self.crop is not None:
             done = self.global_step / self.trainer.estimated_stepping_batches
-        image, box = windows_then_whole(batch["image"], batch["box"], self.crop, done, self.whole)
+        image, box = batch["image"], batch["box"]
+        if not self._model:
+            image, box = windows_then_whole(image, box, self.crop, done, self.whole)
+            return *self._encode(image), box
+        # The model draws whole pictures; their latents go through the cutting as further channels.
         x, latent = self._encode(image)
+        large = F.interpolate(self._predicted(latent, batch["caption"]), scale_factor=self.stride)
+        both = torch.cat([x, large], dim=1)
+        both, box = windows_then_whole(both, box, self.crop, done, self.whole, self.stride)
+        x = both[:, :3].contiguous(memory_format=torch.channels_last)
+        return x, both[:, 3:, :: self.stride, :: self.stride], box
+
+    def training_step(self, batch: SceneBatch) -> Tensor:
+        """The losses of decoder and discriminator; neither's gradient reaches the other."""
+        x, latent, box = self._seen(batch)
         most = self.latent_noise / self.vae.config.scaling_factor
         spread = most * torch.rand(len(x), 1, 1, 1, device=self.device)
         y = self.vae.decode(latent + spread * torch.randn_like(latent)).sample
