@@ -321,8 +321,8 @@ def test_a_mask_of_another_scale_is_the_same_mask(files: Path) -> None:
 
 
 def test_what_the_guide_looks_at(files: Path) -> None:
-    """The whole picture needs more of the emotion inside than the part inside does; what is told
-    at the end is the whole picture's.
+    """Each view brings the emotion to where it looks; what is told at the end is the whole
+    picture's.
     """
     found = {}
     for view in ("whole", "inside"):
@@ -334,8 +334,8 @@ def test_what_the_guide_looks_at(files: Path) -> None:
         part = made.answers.guide.read(picture_of(result)[..., :4, :4]).softmax(-1)[0]
         found[view] = result.probabilities["awe"], float(part[EMOTIONS.index("awe")])
     print(found)
-    assert found["whole"][0] > found["inside"][0]
-    assert all(inside > whole for whole, inside in found.values())
+    assert found["whole"][0] > found["inside"][0] + 0.2
+    assert found["inside"][1] > found["whole"][1] + 0.2
 
 
 def test_the_part_inside() -> None:
@@ -434,10 +434,12 @@ def test_from_python(files: Path) -> None:
     """Pillow images and tensors, of edits and of pictures from noise, with rows without a mask."""
     pipe = MusePipeline(Cells(), Colours(), timing=StepWindow(0.25))
     pipe.set_progress_bar_config(disable=True)
-    hard, photo = (Image.open(files / f"{name}.png") for name in ("hard", "photo"))
+    hard, photo = (open_picture(files / f"{name}.png").image for name in ("hard", "photo"))
     given: dict[str, Any] = {"num_inference_steps": 3, "output_type": "pt", "slots": 1}
+    given["guidance_scale"] = 1.0
     start = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    mask = torch.from_numpy(np.array(hard.resize((8, 8), Image.Resampling.BOX)))[None, None] / 255
+    small = hard.convert("L").resize((8, 8), Image.Resampling.BOX)
+    mask = torch.from_numpy(np.array(small))[None, None] / 255
     made, plain, other = (
         pipe("a dog", emotion, mask_image=over, latents=start, **given).images
         for emotion, over in (("awe", hard), (None, hard), ("awe", mask))

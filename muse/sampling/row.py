@@ -232,10 +232,11 @@ class PictureRow:
             [seen] = yield [Observe(path[-1], "", final=True, logits=False, similarity=False)]
             picture = seen.image
         mask = latent_mask(pixels, start.x).to(start.x)
+        if start.mask is not None:
+            mask = mask * start.mask.to(mask)
         box = box_of(pixels) if setup.mask_view == "inside" else None
         self.frame = Frame(mask, path[-1], pixels.to(picture), picture, box)
-        own = mask if start.mask is None else mask * start.mask.to(mask)
-        return replace(start, path=path, mask=own)
+        return replace(start, path=path, mask=mask)
 
     def framed(self, ask: Ask) -> Ask:
         """An ask that looks at something, with the frame around that."""

@@ -9,6 +9,7 @@ import gradio as gr
 from muse.core.emotions import WHEEL
 from muse.core.intensity import emotion_text
 from muse.core.types import MuseError
+from muse.data.jobs import PICTURES
 from muse.runs.records import on_target
 from muse.web import drawing
 from muse.web.shelf import Found, Shelf
@@ -92,7 +93,7 @@ def runs_tab(shelf: Shelf) -> gr.Dropdown:
             drawing.bars(whole["probabilities"], whole["target"], whole.get("plain_probabilities"))
             + drawing.curves(whole),
             gr.update(visible=True),
-            {key: value for key, value in whole.items() if key != "image"},
+            {key: value for key, value in whole.items() if key not in PICTURES},
             gr.update(value=pictures[1], visible=True),
         )
 
