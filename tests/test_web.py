@@ -191,6 +191,15 @@ def test_files_without_a_model_are_refused(tmp_path):
         Catalog([ROOT / "configs/toy.yaml"] * 2)
 
 
+def test_building_a_part_leaves_its_settings(catalog):
+    """They are kept, for whoever asks for the same preset with another guide."""
+    small = {"class_path": "ConvNet", "init_args": {"width": 8}}
+    settings = {"class_path": "GuideEnsemble", "init_args": {"guides": [small, dict(small)]}}
+    before = json.dumps(settings)
+    assert catalog._part("guide", settings) is catalog._part("guide", settings)
+    assert json.dumps(settings) == before
+
+
 # Making
 
 
