@@ -284,7 +284,7 @@ class Colours(Guide):
 
 def cells(latents: LatentSource, **options: Any) -> Sampler:
     parts = (Cells(), Colours(), TokenOptimization(tokens=2, lr=0.3), StepWindow(0.25))
-    given = {"steps": 4, "guidance_scale": 2.0, "max_iterations": 2, **options}
+    given: dict[str, Any] = {"steps": 4, "guidance_scale": 2.0, "max_iterations": 2, **options}
     return Sampler(*parts, MultiEmotionLoss(), latents, **given)
 
 

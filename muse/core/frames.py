@@ -52,7 +52,8 @@ def latent_mask(pixels: Tensor, latent: Tensor) -> Tensor:
     """A mask of pixels (1, 1, H, W) at the scale of a latent (1, C, h, w), (1, 1, h, w): the share
     of each cell that may change.
     """
-    return F.adaptive_avg_pool2d(pixels, latent.shape[-2:])
+    height, width = latent.shape[-2:]
+    return F.adaptive_avg_pool2d(pixels, (height, width))
 
 
 def box_of(pixels: Tensor) -> tuple[float, float, float] | None:

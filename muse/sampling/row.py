@@ -240,8 +240,9 @@ class PictureRow:
 
     def framed(self, ask: Ask) -> Ask:
         """An ask that looks at something, with the frame around that."""
-        looks = isinstance(ask, Observe | Evaluate | Judge | Unroll)
-        return replace(ask, frame=self.frame) if looks and ask.frame is None else ask
+        if not isinstance(ask, Observe | Evaluate | Judge | Unroll) or ask.frame is not None:
+            return ask
+        return replace(ask, frame=self.frame)
 
     def plainly(self) -> PictureRow:
         """The plain row of the same settings, which nobody watches."""
