@@ -275,6 +275,8 @@ def test_mistakes_are_told_in_one_line(
         ("jobs.csv", "prompt,emotion,seed\na park,awe,-1\n", "seed -1 is out of range"),
         ("jobs.csv", "id,prompt,emotion\na,a park,awe\na,a park,fear\n", "stands in line 2"),
         ("jobs.csv", "prompt,emotion,image\na park,awe,no.png\n", "there is no picture at"),
+        ("jobs.csv", "prompt,emotion,mask\na park,awe,no.png\n", "there is no mask at"),
+        ("jobs.csv", "prompt,emotion,mask\na park,awe,jobs.csv\n", "has a mask, but Gaussian"),
         ("jobs.csv", "prompt,emotion\n", "There are no jobs"),
         ("jobs.jsonl", '{"prompt": "a park"\n', "jobs.jsonl, line 1: not JSON"),
         ("jobs.jsonl", "[1]\n", "jobs.jsonl, line 1: not an object"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -318,6 +319,68 @@ def test_edit_brings_a_picture_to_the_models_size_and_back(
     torch.manual_seed(0)
     assert main([*ask, "--config", "edit", "--config", str(tiny / "tiny.yaml"), "--plain"]) == 0
     assert pixels(tmp_path / "fear-plain.png").shape == (90, 90, 3)
+
+
+def test_outside_of_a_mask_an_edit_is_its_source_at_its_own_scale(
+    tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    source, mask, out = (tmp_path / f"{name}.png" for name in ("scene", "mask", "fear"))
+    Image.fromarray(noise).save(source)
+    left = Image.new("L", (120, 90))
+    left.paste(255, (0, 0, 60, 90))
+    left.save(mask)
+    ask = ["edit", str(source), "--prompt", "a dog", "--emotion", "fear", "--out", str(out)]
+    ask += ["--config", "edit", "--config", str(tiny / "tiny.yaml"), "--plain"]
+    assert main([*ask, "--mask", str(mask)]) == 0
+    for path in (out, tmp_path / "fear-plain.png"):
+        assert np.array_equal(pixels(path)[:, 45:], noise[:, 60:105])
+        assert (pixels(path)[:, :40] != noise[:, 15:55]).any(-1).mean() > 0.9
+    assert json.loads(text_of(out)["muse"])["mask"] == "mask.png"
+    capsys.readouterr()
+    assert main([*ask, "--mask", str(tmp_path / "no.png")]) == 2
+    assert "No picture at" in one_line(capsys)
+    assert main([*ask[:-1], "--mask", str(out), "--out", str(out)]) == 2
+    assert "is the mask. Use another name for --out" in one_line(capsys)
+    Image.new("L", (90, 90)).save(mask)
+    assert main([*ask, "--mask", str(mask)]) == 2
+    assert "is 90x90, and what it masks 120x90" in capsys.readouterr().err
+
+
+def test_a_run_with_masks(tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows with and without, gone on with; another mask under the same name is another run."""
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "scene.png")
+    mask = Image.new("L", (16, 16))
+    mask.paste(255, (0, 0, 8, 16))
+    mask.save(tmp_path / "mask.png")
+    jobs, run = tmp_path / "jobs.csv", tmp_path / "run"
+    rows = ["id,prompt,emotion,image,mask", "free,a b c,awe,scene.png,"]
+    jobs.write_text("\n".join([*rows, "held,a b c,awe,scene.png,mask.png"]))
+    words = ["fit-free", "--config", "edit", "--config", str(tiny / "tiny.yaml")]
+    words += ["--data.jobs", str(jobs), "--output_dir", str(run)]
+    torch.manual_seed(0)  # the guide's weights
+    assert main(words) == 0
+    held, free = (pixels(run / "images" / f"{name}.png") for name in ("held", "free"))
+    assert np.array_equal(held[:, 8:], noise[:, 8:])
+    assert not np.array_equal(free[:, 8:], noise[:, 8:])
+    assert len(list((run / "plain").iterdir())) == 2  # with the mask and without
+    records = [json.loads((run / "records" / f"{n}.json").read_text()) for n in ("held", "free")]
+    assert [record["mask"] for record in records] == [str(tmp_path / "mask.png"), None]
+    assert records[0]["config_digest"] != records[1]["config_digest"]
+    (run / "records" / "held.json").unlink()
+    capsys.readouterr()
+    torch.manual_seed(0)
+    assert main(words) == 0
+    assert "3 of 4 pictures are there already" in capsys.readouterr().err
+    assert np.array_equal(pixels(run / "images" / "held.png"), held)
+    mask.resize((64, 64)).save(tmp_path / "mask.png")
+    assert main(words) == 2
+    assert "mask_sha256 was" in one_line(capsys)
+    Image.new("L", (16, 16)).save(tmp_path / "mask.png")
+    assert main([*words[:-1], str(tmp_path / "other")]) == 2
+    assert "black all over" in one_line(capsys)
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_run_tells_what_becomes_of_its_pictures(

@@ -31,7 +31,6 @@ from muse.web.following import Desk, spoken
 from muse.web.grid import Grid, values_of
 from muse.web.live import Cancelled, Live, Shot
 from muse.web.making import Maker
-from muse.web.masks import composited, latent_mask
 from muse.web.recipe import Recipe
 from muse.web.shelf import Shelf
 from muse.web.studio import Studio
@@ -192,6 +191,15 @@ def test_files_without_a_model_are_refused(tmp_path):
         Catalog([ROOT / "configs/toy.yaml"] * 2)
 
 
+def test_building_a_part_leaves_its_settings(catalog):
+    """They are kept, for whoever asks for the same preset with another guide."""
+    small = {"class_path": "ConvNet", "init_args": {"width": 8}}
+    settings = {"class_path": "GuideEnsemble", "init_args": {"guides": [small, dict(small)]}}
+    before = json.dumps(settings)
+    assert catalog._part("guide", settings) is catalog._part("guide", settings)
+    assert json.dumps(settings) == before
+
+
 # Making
 
 
@@ -211,6 +219,18 @@ def test_the_page_makes_what_the_sampler_makes(maker, catalog):
     assert live.steps_left == 0
     again = Recipe.read(read_png_settings(made.path), catalog)
     assert again == recipe
+
+
+def test_intensity_0_is_the_picture_beside_it(maker, catalog):
+    recipe = Recipe.read({**TOY, "intensity": 0, "steps": 4}, catalog)
+    made = maker.picture(Live(), recipe)
+    assert np.array_equal(*(open_picture(path).image for path in (made.path, made.before)))
+    assert Recipe.read(read_png_settings(made.path), catalog) == recipe
+    less = maker.picture(Live(), replace(recipe, intensity=-0.5)).record
+    assert (made.record["intensity"], less["intensity"]) == (0, -0.5)
+    plain = replace(recipe, emotion=None, intensity=0.5)
+    assert plain.job("a").intensity is None
+    assert recipe.name == "a-walk-in-the-park-fear-at0"
 
 
 def test_an_order_ends_at_the_next_call_once_it_is_cancelled(maker, catalog):
@@ -264,19 +284,12 @@ def test_outside_of_a_mask_every_pixel_is_the_photos(maker, catalog, tmp_path):
     assert not changed[:20].any()
     assert not changed[80:].any()
     assert changed[35:65].all()
-    for preset, told in (("sdedit", "knows no masks"), ("edit", "The mask is empty")):
-        empty = Image.new("L", (75, 50)) if preset == "edit" else mask
-        with pytest.raises(MuseError, match=told):
-            maker.edit(Live(), Recipe.read({**said, "preset": preset}, catalog), photo, empty)
-
-
-def test_a_mask_at_the_scale_of_latents_is_the_share_that_may_change():
-    mask = Image.new("L", (8, 4))
-    mask.paste(255, (0, 0, 3, 4))
-    assert latent_mask(mask, (1, 4)).tolist() == [[[[1.0, 0.5, 0.0, 0.0]]]]
-    both = composited(Image.new("RGB", (8, 4), "white"), Image.new("RGB", (8, 4), "black"), mask)
-    assert both.getpixel((2, 0)) == (255, 255, 255)
-    assert both.getpixel((3, 0)) == (0, 0, 0)
+    with Image.open(made.path) as about:
+        assert json.loads(about.text["muse"])["mask"].endswith("-mask.png")
+    empty = Image.new("L", (75, 50))
+    empty.paste(255, (0, 0, 10, 50))  # brushed where the photo is cropped away
+    with pytest.raises(MuseError, match="The mask is empty"):
+        maker.edit(Live(), Recipe.read(said, catalog), photo, empty)
 
 
 # Several visitors
@@ -445,6 +458,17 @@ def test_runs_are_searched(tmp_path):
     assert names(emotion="fear") == ["two"]
     assert names(right="wrong") == ["two"]
     assert names(right="right") == ["one"]
+    layout = Layout(tmp_path / "a/b")
+    for name in ("alone", "twin"):  # plain pictures, the second a steered one's
+        record = {**shelf.record("a/b", "one"), "id": name, "target": None, "trace": {}}
+        write_record(tmp_path / "a/b", record)
+        noise(8, 8).save(layout.picture(name, plain=True))
+    write_record(tmp_path / "a/b", {**shelf.record("a/b", "two"), "plain": "twin"})
+    assert names() == ["one", "two", "plain/alone"]
+    assert names(emotion="plain") == ["plain/alone"]
+    assert names(emotion="awe") == names(right="right") == ["one"]
+    told = drawing.facts(alone := shelf.record("a/b", "plain/alone")) + drawing.curves(alone)
+    assert "<dd>plain</dd>" in told
     record = shelf.record("c", "three")
     told = drawing.facts(record) + drawing.curves(record)
     assert "<script>" not in told

@@ -19,6 +19,8 @@ from gradio_client import Client, handle_file
 
 from muse.core.types import MuseError
 from muse.runs.png_settings import read_png_settings
+from muse.web.catalog import Catalog
+from muse.web.form import fitting
 from muse.web.server import _bound
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio's own
@@ -58,6 +60,16 @@ def client(served) -> Client:
 
 def said(outputs: Any) -> str:
     return json.dumps(outputs, ensure_ascii=False)
+
+
+def test_sliders_show_what_they_can():
+    """A preset of more steps than the page makes, and one that doesn't go with the model: an
+    exception there would be two sliders marked as broken.
+    """
+    catalog = Catalog([ROOT / "configs/toy.yaml"], "cpu")
+    assert fitting(catalog, "ug-published", "muse-mini") == (200, 3.0)
+    assert fitting(catalog, "paper", "toy") is None
+    assert fitting(catalog, "default", "toy")[0] == catalog.settings("default", "toy")["steps"]
 
 
 def test_a_picture_is_made_shown_live_and_carries_its_settings(client, served):

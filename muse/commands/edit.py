@@ -26,5 +26,6 @@ def edit(words: Sequence[str]) -> int:
     source = open_picture(path)
     seed = check_seed(given.seed, 0)
     name = job_name(path.stem, target, at)
-    job = Job(name, prompt, target, seed, path.resolve(), intensity=at)
+    mask = form.mask(given)
+    job = Job(name, prompt, target, seed, path.resolve(), intensity=at, mask=mask)
     return form.make(given, job, output_file(given.out, job, given.plain), source)

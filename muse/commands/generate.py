@@ -24,5 +24,5 @@ def generate(words: Sequence[str]) -> int:
     prompt = check_prompt(given.prompt)
     target, at = (None, None) if given.emotion is None else parse_emotion(given.emotion)
     name, seed = job_name(prompt, target or {}, at), check_seed(given.seed, 0)
-    job = Job(name, prompt, target, seed, intensity=at)
+    job = Job(name, prompt, target, seed, intensity=at, mask=form.mask(given))
     return form.make(given, job, output_file(given.out, job, given.plain))

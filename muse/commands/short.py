@@ -22,6 +22,7 @@ from muse.core.emotions import strongest
 from muse.core.files import as_yaml, make_folder, written
 from muse.core.intensity import emotion_text
 from muse.core.jobs import Job
+from muse.core.masks import open_mask
 from muse.core.pictures import Picture
 from muse.core.results import Result
 from muse.core.stopping import exit_code
@@ -68,6 +69,8 @@ class ShortForm:
         self.names = self.parser.add_class_arguments(
             FitFree, skip=FOLDER_OPTIONS, fail_untyped=False
         )
+        described = "a picture that is white where the emotion may act; everywhere if left out"
+        add("--mask", type=str | None, default=None, help=described)
         self.parser.set_defaults(plain=False)  # it takes time, and one picture is what is asked for
 
     def parse(self, words: Sequence[str]) -> Namespace:
@@ -81,6 +84,19 @@ class ShortForm:
                 self.files.append(found[i])
                 found[i] = _model_of(found[i])
         return self.parser.parse_args(found)
+
+    @staticmethod
+    def mask(given: Namespace) -> Path | None:
+        """The file that ``--mask`` names, if it does.
+
+        Raises:
+            MuseError: it can't be read as a picture.
+        """
+        if given.mask is None:
+            return None
+        path = Path(given.mask)
+        open_mask(path)
+        return path.resolve()
 
     def make(self, given: Namespace, job: Job, path: Path, source: Picture | None = None) -> int:
         """Make the job's picture, write it, and tell what came of it.
@@ -181,6 +197,8 @@ class PictureFile(Sink):
         picture = backbone.render(result.image[0], result.path)
         if self.source is not None:
             picture = self.source.restored(picture, self.size)
+            if result.job.mask is not None:
+                picture = open_mask(result.job.mask).kept(picture, self.source, self.size)
         path = twin_of(self.file) if plain else self.file
         with written(f"the picture {str(path)!r}"):
             digest, settings = self.deciding.digest(result.job), self.deciding.settings
@@ -226,8 +244,9 @@ def output_file(given: str | None, job: Job, plain: bool = False) -> Path:
 
 
 def _spare(path: Path, job: Job, given: str) -> None:
-    if job.image is not None and path.exists() and path.samefile(job.image):
-        raise MuseError(f"{given} is the picture that is edited. Use another name for --out.")
+    for read, what in ((job.image, "picture that is edited"), (job.mask, "mask")):
+        if read is not None and path.exists() and path.samefile(read):
+            raise MuseError(f"{given} is the {what}. Use another name for --out.")
 
 
 def twin_of(path: Path) -> Path:

@@ -25,6 +25,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from torch import Tensor
 
+from muse.core.frames import Frame
 from muse.core.types import Cond, Denoised, Goal, Guidance, Node, Tensors
 
 T = TypeVar("T")
@@ -83,6 +84,7 @@ class Observe:
         prompt: for the similarity.
         final: whether it is the finished picture.
         logits, similarity: whether somebody reads them.
+        frame: what stands around x0 where a mask is black; a `final` picture gets its pixels too.
     """
 
     x0: Tensor
@@ -90,6 +92,7 @@ class Observe:
     final: bool = False
     logits: bool = True
     similarity: bool = True
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ class Evaluate:
             added: the loss is then :math:`-\log \frac1n \sum_j e^{-L_j}`, that of the mean
             likelihood (Song et al. 2023; Ye et al. 2024, Sec. 3.1), probabilities and terms are
             means. None: once, as it is.
+        frame: as `Observe`'s.
     """
 
     x: Tensor
@@ -133,18 +137,20 @@ class Evaluate:
     null: Cond | None = None
     pictured: bool = False
     noise: Tensor | None = None
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True)
 class Judge:
     """Ask for the loss of a clean latent as it is previewed, and its gradient by that latent; the
-    model is not asked. Answered by a `Judgement`. `noise` is `Evaluate`'s.
+    model is not asked. Answered by a `Judgement`. `noise` and `frame` are `Evaluate`'s.
     """
 
     x0: Tensor
     goal: Goal
     prompt: str
     noise: Tensor | None = None
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +167,7 @@ class Unroll:
         goal, prompt: of the loss.
         guidance: how predictions are mixed.
         gradient: whether it is wanted.
+        frame: as `Observe`'s, around the picture at the end of the way.
     """
 
     x: Tensor
@@ -171,6 +178,7 @@ class Unroll:
     prompt: str
     guidance: Guidance = field(default_factory=Guidance)
     gradient: bool = True
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ class Job:
         image: the picture to edit, or None to generate one.
         negative_prompt, guidance_scale, steps, size, intensity: of its own (see
             `muse.sampling.Sampler`); None takes the sampler's.
+        mask: a picture that says where the emotion may act (`muse.core.masks`), or None for
+            everywhere.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Job:
     steps: int | None = None
     size: tuple[int, int] | None = None
     intensity: float | None = None
+    mask: Path | None = None
 
     def noise(self) -> torch.Generator:
         """The stream for x_T: seeded as diffusers seeds a CPU generator, and the same for the

@@ -88,6 +88,13 @@ class Picture:
         return f"{self.name} is {width}x{height} {self.mode}: {', '.join(done)}."
 
 
+def centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The centre of an image, of height and width `size`."""
+    height, width = size
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
 def open_picture(path: Path) -> Picture:
     """Open a picture file: EXIF rotation is applied (where the EXIF can be read), an animation
     gives its first frame, and transparency is laid on white.

@@ -18,6 +18,7 @@ from muse.core.types import MuseError
 COLUMNS = (
     *("id", "prompt", "emotion", "seed", "count", "image", "image_sha256"),
     *("negative_prompt", "guidance_scale", "steps", "size", "intensity"),
+    *("mask", "mask_sha256"),
 )
 KINDS = (".csv", ".jsonl", ".txt")
 DELIMITERS = (",", ";", "\t")

@@ -28,9 +28,9 @@ class Jobs(L.LightningDataModule):
 
     Args:
         jobs: a CSV with a header, or a JSONL file: ``prompt``, ``emotion`` and, where wanted,
-            ``id``, ``seed``, ``count`` and ``image`` (a path relative to the file); or a .txt, a
-            prompt a line, for every one of ``emotions``; or ``-``, any of these from standard
-            input.
+            ``id``, ``seed``, ``count``, ``image`` and ``mask`` (paths relative to the file); or a
+            .txt, a prompt a line, for every one of ``emotions``; or ``-``, any of these from
+            standard input.
         prompts: what the pictures show, instead of a file; a text is one prompt.
         emotions: a name or a mixture (``awe:0.7,fear:0.3``) each, for every prompt; a text is one.
             An intensity of its own follows an ``@`` (``awe@0.6``).
@@ -134,7 +134,7 @@ def _alike(jobs: Sequence[Job]) -> Iterator[str]:
     again: list[tuple[str, str]] = []
     for job in jobs:
         target, own = tuple((job.target or {}).items()), [getattr(job, name) for name in OWN]
-        key = (job.prompt, target, job.seed, job.image, *own)
+        key = (job.prompt, target, job.seed, job.image, job.mask, *own)
         same = first.setdefault(key, job)
         if same is not job:
             again.append((job.id, same.id))

@@ -21,6 +21,8 @@ Emotion: TypeAlias = str | Mapping[str, float]
 MOST_COPIES = 10_000
 OWN = ("negative_prompt", "guidance_scale", "steps", "size", "intensity")
 """What a job may have of its own, in place of the run's."""
+PICTURES = {"image": "picture", "mask": "mask"}
+"""The columns that name a file, and what to call it."""
 
 
 def cross(
@@ -104,13 +106,21 @@ def _job(entry: Mapping[str, Any], folder: Path, seed: int, taken: Container[str
     given = str(entry.get("id") or "").strip()
     name = _own_name(given) if given else unique_name(job_name(prompt, target, intensity), taken)
     own = check_seed(entry.get("seed"), derive_seed(seed, given or prompt))
-    image = str(entry.get("image") or "")
-    path = (folder / image).resolve() if image.strip() else None
-    if path is not None and not path.is_file():
-        raise MuseError(f"there is no picture at {str(path)!r}. Paths are relative to the file.")
-    if path is not None and entry.get("image_sha256") not in (None, "", file_digest(path)):
-        raise MuseError(f"the picture at {str(path)!r} has changed since this file was written.")
-    return Job(name, prompt, target, own, path, **settings)
+    image, mask = (_picture(entry, column, folder) for column in PICTURES)
+    return Job(name, prompt, target, own, image, mask=mask, **settings)
+
+
+def _picture(entry: Mapping[str, Any], column: str, folder: Path) -> Path | None:
+    """The file that a column names, if any."""
+    given = str(entry.get(column) or "")
+    if not given.strip():
+        return None
+    path, what = (folder / given).resolve(), PICTURES[column]
+    if not path.is_file():
+        raise MuseError(f"there is no {what} at {str(path)!r}. Paths are relative to the file.")
+    if entry.get(f"{column}_sha256") not in (None, "", file_digest(path)):
+        raise MuseError(f"the {what} at {str(path)!r} has changed since this file was written.")
+    return path
 
 
 def _settings(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,8 +215,10 @@ def job_entry(job: Job) -> dict[str, Any]:
     """A job as the line of a JSONL file that says all about it."""
     entry: dict[str, Any] = {"id": job.id, "prompt": job.prompt, "emotion": job.target}
     entry["seed"] = job.seed
-    if job.image is not None:
-        entry |= {"image": str(job.image), "image_sha256": known_digest(job.image)}
+    for column in PICTURES:
+        path = getattr(job, column)
+        if path is not None:
+            entry |= {column: str(path), f"{column}_sha256": known_digest(path)}
     for name in OWN:
         value = getattr(job, name)
         if value is not None:

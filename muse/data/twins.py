@@ -14,7 +14,8 @@ class Twins:
     """The plain pictures that stand beside the steered ones.
 
     Attributes:
-        jobs: one plain job for each distinct prompt, seed and picture.
+        jobs: one plain job for each distinct prompt, seed and picture (of an edit with a mask, with
+            that; of a generation a mask leaves the plain picture as it is).
         of: job id -> the id of its plain twin.
     """
 
@@ -28,7 +29,8 @@ def plain_twins(jobs: Sequence[Job]) -> Twins:
     names: set[str] = set()
     of: dict[str, str] = {}
     for job in jobs:
-        key = replace(job, id="", target=None, intensity=None)
+        mask = None if job.image is None else job.mask
+        key = replace(job, id="", target=None, intensity=None, mask=mask)
         if key not in made:
             name = unique_name(safe_name(f"plain-{job.prompt}"), names)
             names.add(name)

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from muse.backbones import Backbone
 from muse.backbones.base import Size
 from muse.core.asks import Row
 from muse.core.jobs import Job
+from muse.core.masks import open_mask
+from muse.core.pictures import open_picture, read_picture
 from muse.core.types import Cond, MuseError
 from muse.schedulers import Solver, TimeGrid
 
@@ -28,7 +31,8 @@ class Start:
         path: the latents of a source picture at `node` and all later ones, (1, ...) each, such as
             an inversion's; a mask holds the row to them, Plug-and-Play reads its features there.
         mask: where the row is free, 1, and where it is the source, 0, broadcast over x; after each
-            step :math:`x \leftarrow m\,x + (1 - m)\,path`. It needs a path.
+            step :math:`x \leftarrow m\,x + (1 - m)\,path`. It needs a path. A job's own mask is
+            the row's matter, and multiplied with this one.
         nulls: the unconditional branch's condition for each step from `node` on, in place of the
             negative prompt's.
         path_cond: the condition under which the path is the model's own way; None is the row's.
@@ -52,8 +56,8 @@ class Start:
         """The latent at a node, with the source's where the mask says so."""
         if self.mask is None:
             return x
-        mask = self.mask.to(x)
-        return mask * x + (1 - mask) * self.path[node - self.node].to(x)
+        # Not m x + (1 - m) path: this is exact for equal latents too, whatever the mask.
+        return torch.lerp(self.path[node - self.node].to(x), x, self.mask.to(x))
 
 
 class LatentSource(nn.Module, ABC):
@@ -70,6 +74,27 @@ class LatentSource(nn.Module, ABC):
         Raises:
             MuseError: such a solver.
         """
+
+    def picture_of(self, job: Job, size: Size) -> Tensor | None:
+        """The picture that a job edits as the model sees it, (1, 3, H, W) in [0, 1]; None where it
+        edits none.
+
+        Raises:
+            MuseError: one that can't be read.
+        """
+        return None if job.image is None else read_picture(job.image, size)
+
+    def mask_of(self, job: Job, size: Size) -> Tensor | None:
+        """A job's mask over the picture that the model makes, (1, 1, H, W) in [0, 1]; None where it
+        has none.
+
+        Raises:
+            MuseError: one that can't be read, has other proportions or is black all over.
+        """
+        if job.mask is None:
+            return None
+        over = None if job.image is None else open_picture(job.image).image.size
+        return open_mask(job.mask).fitted(size, over)
 
     @abstractmethod
     def forward(

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from muse.backbones import Backbone
 from muse.backbones.base import Size
@@ -24,7 +25,8 @@ class PartialNoise(LatentSource):
     :math:`x_i = \alpha_i x_0 + \sigma_i \epsilon` at the node i from which the last `strength` of
     the steps lead to the picture: diffusers' image-to-image pipelines, with each family's own
     rounding (`Backbone.start_node`). Nothing is asked of the model. The noise is the job's own, as
-    for generation.
+    for generation. Where the job has a mask, the picture with this noise at every later node is the
+    path that a row is held to outside of it, as in diffusers' inpainting pipelines.
 
     diffusers' strengths are 0.8 for Stable Diffusion, 0.3 for SDXL, 0.6 for SD3 and FLUX.
 
@@ -56,6 +58,11 @@ class PartialNoise(LatentSource):
                 f"strength = {self.strength:g} of {steps} steps is less than one. "
                 f"Use {math.ceil(1000 / steps) / 1000:g} or more, or more steps."
             )
-        noise = torch.randn(latent.shape, generator=job.noise()).to(latent)
-        return Start(Denoised(latent, noise).at(grid[node].alpha, grid[node].sigma), node)
+        noised = Denoised(latent, torch.randn(latent.shape, generator=job.noise()).to(latent))
+        x = noised.at(grid[node].alpha, grid[node].sigma)
+        path: list[Tensor] = []
+        if job.mask is not None:
+            later = (grid[i] for i in range(node + 1, steps))
+            path = [x, *(noised.at(there.alpha, there.sigma) for there in later), latent]
+        return Start(x, node, path)
         yield  # makes this a row

@@ -18,6 +18,7 @@ from muse.core.asks import Ask
 from muse.core.emotions import EMOTIONS
 from muse.core.intensity import parse_emotion
 from muse.core.jobs import Job, derive_seed
+from muse.core.masks import Mask, as_mask
 from muse.core.pictures import as_picture
 from muse.core.types import Cond, MuseError
 from muse.guides import Guide
@@ -38,11 +39,17 @@ class _GivenLatents(LatentSource):
 
     Args:
         latents: job id -> (1, ...).
+        masks: job id -> (1, 1, H, W) in [0, 1], of those that have one.
     """
 
-    def __init__(self, latents: Mapping[str, Tensor]) -> None:
+    def __init__(self, latents: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.latents = latents
+        self.masks = masks
+
+    def mask_of(self, job: Job, size: Size) -> Tensor | None:
+        """The job's own."""
+        return self.masks.get(job.id)
 
     def forward(
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
@@ -59,14 +66,28 @@ class _InvertedPictures(DDIMInversion):
         pictures: job id -> (1, 3, H, W) in [0, 1].
         fixed_point: as for `DDIMInversion`.
         stopped: whether no row takes a step any more: then a picture stays as it is.
+        masks: job id -> (1, 1, H, W) in [0, 1], of those that have one.
     """
 
     def __init__(
-        self, pictures: Mapping[str, Tensor], fixed_point: int, stopped: Callable[[], bool]
+        self,
+        pictures: Mapping[str, Tensor],
+        fixed_point: int,
+        stopped: Callable[[], bool],
+        masks: Mapping[str, Tensor],
     ) -> None:
         super().__init__(fixed_point)
         self.pictures = pictures
         self.stopped = stopped
+        self.masks = masks
+
+    def picture_of(self, job: Job, size: Size) -> Tensor:
+        """The job's own."""
+        return self.pictures[job.id]
+
+    def mask_of(self, job: Job, size: Size) -> Tensor | None:
+        """The job's own."""
+        return self.masks.get(job.id)
 
     def forward(
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
@@ -133,19 +154,54 @@ def size_of(own: Size, height: int | None, width: int | None) -> Size:
     return size
 
 
-def pictures_of(image: ImageInput, size: Size) -> list[Tensor]:
-    """Pictures at `size`, (1, 3, height, width) in [0, 1] each. Tensors of that size stay as they
+def masks_of(mask: ImageInput) -> list[Mask]:
+    """Masks: Pillow images of any mode, or tensors (B, 1, H, W) in [0, 1].
+
+    Raises:
+        MuseError: what is neither, or can't be decoded, or is too small.
+    """
+    return [_mask(one) for one in _listed(mask)]
+
+
+def _mask(mask: object) -> Mask:
+    if isinstance(mask, Tensor):
+        of_one = mask.ndim == 3 and len(mask) == 1 and 0 not in mask.shape
+        if not of_one or not bool(((mask >= 0) & (mask <= 1)).all()):
+            raise MuseError(
+                f"mask_image is a tensor {tuple(mask.shape)}. Give one channel, (B, 1, H, W), "
+                "of values in [0, 1]."
+            )
+        mask = to_pil_image(mask.float().cpu())
+    if not isinstance(mask, Image.Image):
+        raise MuseError(
+            f"mask_image is a {type(mask).__name__}. Give a Pillow image, a tensor (B, 1, H, W) in "
+            "[0, 1], or a list of them."
+        )
+    return as_mask(mask, "mask_image")
+
+
+def _listed(image: ImageInput) -> list[Any]:
+    if isinstance(image, Tensor) and image.ndim == 4:
+        return list(image)
+    return list(image) if isinstance(image, list | tuple) else [image]
+
+
+def pictures_of(image: ImageInput, size: Size) -> list[tuple[Tensor, tuple[int, int]]]:
+    """Pictures at `size`, (1, 3, height, width) in [0, 1] each, with the width and height that they
+    were given in. Tensors of that size stay as they
     are; all others are scaled to cover it and cropped at the centre.
 
     Raises:
         MuseError: what is neither a Pillow image nor a tensor of three channels in [0, 1], or can't
             be decoded, or is too small.
     """
-    if isinstance(image, Tensor) and image.ndim == 4:
-        images: list[object] = list(image)
-    else:
-        images = list(image) if isinstance(image, list | tuple) else [image]
-    return [_picture(one, size) for one in images]
+    return [(_picture(one, size), _extent(one)) for one in _listed(image)]
+
+
+def _extent(image: Any) -> tuple[int, int]:
+    if isinstance(image, Tensor):
+        return image.shape[-1], image.shape[-2]
+    return as_picture(image, "image").image.size
 
 
 def _picture(image: object, size: Size) -> Tensor:

@@ -30,6 +30,7 @@ from muse.pipeline.inputs import (
     check_counts,
     check_number,
     generators_of,
+    masks_of,
     noise_of,
     pictures_of,
     prompts_of,
@@ -214,6 +215,7 @@ class MusePipeline:
         callback_on_step_end: Callback | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         slots: int = 8,
+        mask_image: ImageInput | None = None,
         **options: Any,
     ) -> Any:
         """Make pictures, or edit them where an `image` is given.
@@ -249,6 +251,9 @@ class MusePipeline:
                 ``pipe._interrupt = True`` to end all rows here, each with the picture so far.
             callback_on_step_end_tensor_inputs: what it is given: ``latents`` or nothing.
             slots: how many pictures share a model call; it changes memory and speed.
+            mask_image: white where the emotion may act: Pillow images of the pictures' proportions,
+                or tensors (B, 1, H, W) in [0, 1]. Outside an edit is its source, and any other
+                picture its plain twin; the option ``mask_view`` says what the guide looks at.
             options: any other option of `muse.sampling.Sampler`, for this call:
                 ``intensity``, ``emotion_scale``, ``max_iterations``, ``timing``, ... And prompts as
                 embeddings, in diffusers' names: ``prompt_embeds`` (B, L, d),
@@ -280,15 +285,18 @@ class MusePipeline:
             raise MuseError("image and latents don't go together. Give one of them to start from.")
         if image is not None and not self.backbone.reads_pictures:
             raise MuseError(f"{type(self.backbone).__name__} has points. Leave the image out.")
+        if mask_image is not None and self.backbone.has_points:
+            raise MuseError(f"{type(self.backbone).__name__} has points. Leave mask_image out.")
         columns = broadcast(
             prompt=prompts_of("" if prompt is None else prompt),
             emotion=targets_of(emotion),
             image=[None] if image is None else pictures_of(image, size),
+            mask_image=[None] if mask_image is None else masks_of(mask_image),
             negative_prompt=prompts_of(negative_prompt or "", "negative_prompt"),
             prompt_embeds=embeds,
             negative_prompt_embeds=null_embeds,
         )
-        prompts, targets, pictures, negatives, embeds, null_embeds = (
+        prompts, targets, pictures, masks, negatives, embeds, null_embeds = (
             [entry for entry in column for _ in range(num_images_per_prompt)] for column in columns
         )
         generators = generators_of(generator, len(prompts))
@@ -300,16 +308,21 @@ class MusePipeline:
         ]
         rows = {job.id: row for row, job in enumerate(jobs)}
         source: _GivenLatents | _InvertedPictures
+        laid = {
+            name: mask.fitted(size, None if image is None else picture[1])
+            for name, mask, picture in zip(rows, masks, pictures, strict=True)
+            if mask is not None
+        }
         if image is None:
             shape = (len(prompts), *self.backbone.latent_shape(size))
             noise = noise_of(latents, shape, generators, self.device).split(1)
-            source = _GivenLatents(dict(zip(rows, noise, strict=True)))
+            source = _GivenLatents(dict(zip(rows, noise, strict=True)), laid)
             timing = self.timing or StepWindow(0.2)
             options = {"timing": timing, **self.options, **options}
         else:
             fixed_point = self.inversion.fixed_point
-            sources = dict(zip(rows, pictures, strict=True))
-            source = _InvertedPictures(sources, fixed_point, lambda: self.interrupt)
+            sources = {name: picture for name, (picture, _) in zip(rows, pictures, strict=True)}
+            source = _InvertedPictures(sources, fixed_point, lambda: self.interrupt, laid)
             edit = {"timing": self.edit_timing, **self.options, **self.edit_options}
             options = {**edit, **options}
         if guidance_scale is not None:

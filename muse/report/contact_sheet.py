@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -45,10 +46,11 @@ def contact_sheet(records: Sequence[Record], folder: Path) -> Image.Image | None
     return sheet
 
 
-def _rows(records: Sequence[Record]) -> Mapping[tuple[str, int, str | None], list[Record]]:
-    rows: dict[tuple[str, int, str | None], list[Record]] = {}
+def _rows(records: Sequence[Record]) -> Mapping[tuple[Any, ...], list[Record]]:
+    rows: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
-        rows.setdefault((record["prompt"], record["seed"], record["image"]), []).append(record)
+        same = record["prompt"], record["seed"], record["image"], record.get("mask")
+        rows.setdefault(same, []).append(record)
     for row in rows.values():
         row.sort(key=_position)
     return rows

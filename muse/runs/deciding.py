@@ -20,6 +20,7 @@ from muse.core.digests import Digests
 from muse.core.jobs import Job
 from muse.core.types import MuseError
 from muse.data import job_entry
+from muse.data.jobs import PICTURES
 from muse.pretrained.labelled import labelled
 from muse.pretrained.packaged import locate
 from muse.pretrained.sharing import shared_parts
@@ -91,8 +92,8 @@ class Deciding:
     def digest(self, job: Job) -> str:
         """A short sha256 of all that decides a job's picture."""
         entry = job_entry(job)
-        entry.pop("id")
-        entry.pop("image", None)  # what is in it counts, not where it lies
+        for name in ("id", *PICTURES):  # of a picture what is in it counts, not where it lies
+            entry.pop(name, None)
         text = json.dumps([self._common, entry], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

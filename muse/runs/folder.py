@@ -19,7 +19,7 @@ from muse.core.pictures import Picture, save_png
 from muse.core.results import Result
 from muse.core.types import MuseError
 from muse.data import as_jsonl, job_entry, plain_twins
-from muse.data.jobs import OWN
+from muse.data.jobs import OWN, PICTURES
 from muse.runs.deciding import Deciding, Noted, absolute
 from muse.runs.png_settings import CHUNK, png_settings
 from muse.runs.records import (
@@ -195,7 +195,7 @@ class RunFolder(Sink):
             words = [
                 f"{name} was {was.get(name)!r}, is {value!r}"
                 for name, value in now.items()
-                if name != "image" and was.get(name) != value  # what is in it counts
+                if name not in PICTURES and was.get(name) != value  # what is in them counts
             ]
             changes += [f"of job {job.id!r} {', '.join(words)}"] if was and words else []
         return changes
@@ -211,11 +211,13 @@ class RunFolder(Sink):
             )
         owned = self._owned()
         for job in jobs:
-            if job.image is not None and job.image.resolve() in owned:
-                raise MuseError(
-                    f"Job {job.id!r} edits {str(job.image)!r}, which belongs to the run that would "
-                    "be replaced. Choose another --output_dir."
-                )
+            for path in (job.image, job.mask):
+                if path is not None and path.resolve() in owned:
+                    raise MuseError(
+                        f"Job {job.id!r} {'edits' if path is job.image else 'has the mask'} "
+                        f"{str(path)!r}, which belongs to the run that would be replaced. Choose "
+                        "another --output_dir."
+                    )
         for file in owned:
             file.unlink(missing_ok=True)
         if self.layout.evaluation.is_dir() and not any(self.layout.evaluation.iterdir()):
@@ -259,12 +261,12 @@ class RunFolder(Sink):
 
 
 def listed_job(entry: Mapping[str, Any]) -> Job:
-    """The job of such an entry; its picture is not looked for."""
-    image = Path(entry["image"]) if entry.get("image") else None
+    """The job of such an entry; its pictures are not looked for."""
     own = {name: entry[name] for name in OWN if name in entry}
+    own |= {name: Path(entry[name]) for name in PICTURES if entry.get(name)}
     if "size" in own:
         own["size"] = tuple(own["size"])
-    return Job(entry["id"], entry["prompt"], entry["emotion"], entry["seed"], image, **own)
+    return Job(entry["id"], entry["prompt"], entry["emotion"], entry["seed"], **own)
 
 
 def save_picture(

@@ -16,7 +16,7 @@ from PIL import Image
 
 from muse.core.jobs import Job
 from muse.core.types import MuseError
-from muse.data.jobs import OWN
+from muse.data.jobs import OWN, PICTURES
 
 CHUNK = "muse"
 """The name of the text chunk."""
@@ -31,21 +31,24 @@ def png_settings(
     """What the chunk says of a job's picture.
 
     Args:
-        job: whose picture it is. Of a picture that was edited the name alone is told, not where it
-            lay.
+        job: whose picture it is. Of a picture that was edited, and of a mask, the name alone is
+            told, not where it lay.
         options: what decided the pixels, such as ``timing.init_args.eta`` -> 66
             (`muse.runs.Deciding.settings`).
         more: further entries, such as the preset's name.
 
     Returns:
         JSON with the keys schema, prompt, emotion (name -> weight, null for a plain picture), seed,
-        options, and where the job has them image, negative_prompt, guidance_scale, steps, size.
+        options, and where the job has them image, mask, negative_prompt, guidance_scale, steps,
+        size, intensity.
     """
     told: dict[str, Any] = {"schema": SCHEMA, "prompt": job.prompt}
     told["emotion"] = None if job.target is None else dict(job.target)
     told["seed"] = job.seed
-    if job.image is not None:
-        told["image"] = job.image.name
+    for name in PICTURES:
+        path = getattr(job, name)
+        if path is not None:
+            told[name] = path.name
     told |= {name: getattr(job, name) for name in OWN if getattr(job, name) is not None}
     return json.dumps(told | dict(more or {}) | {"options": dict(options)}, default=str)
 

@@ -24,10 +24,10 @@ LONG = ("trace", "versions")
 
 Record: TypeAlias = dict[str, Any]
 """One picture's record. Keys of schema 1: id, prompt, target (name -> weight, null for a plain
-picture), intensity (-1 to 1, null for a plain picture), seed, image, status ("done" or "failed"),
-reason, start_step (null: never), similarity, inherent, iterations, trace, probabilities, plain (the
-twin's id), plain_probabilities, notes, seconds, cost (`muse.core.results.Cost`), made_by, versions,
-config_digest. Readers ignore keys that they don't know."""
+picture), intensity (-1 to 1, null for a plain picture), seed, image, mask, status ("done" or
+"failed"), reason, start_step (null: never), similarity, inherent, iterations, trace, probabilities,
+plain (the twin's id), plain_probabilities, notes, seconds, cost (`muse.core.results.Cost`),
+made_by, versions, config_digest. Readers ignore keys that they don't know."""
 
 
 class Layout:
@@ -97,6 +97,7 @@ def make_record(
         "intensity": trace.intensity,
         "seed": job.seed,
         "image": None if job.image is None else str(job.image),
+        "mask": None if job.mask is None else str(job.mask),
         "status": "done" if result.failure is None else "failed",
         "reason": result.failure,
         "start_step": trace.start_step,

@@ -27,6 +27,7 @@ from muse.core.asks import (
     Unrolled,
     Variation,
 )
+from muse.core.frames import Frame
 from muse.core.types import (
     Cond,
     Denoised,
@@ -42,6 +43,7 @@ from muse.guides import Guide, Similarity
 from muse.losses import EmotionLoss
 from muse.pretrained.clip import pictures_read_once
 from muse.sampling.stacking import (
+    framed,
     is_finite,
     join_denoised,
     kind_of,
@@ -125,17 +127,21 @@ class Answers(nn.Module):
     def observe(self, asks: Sequence[Observe]) -> list[Observation]:
         """One decoding, one look by guide and similarity, as far as somebody reads them."""
         decode = self.backbone.decode if asks[0].final else self.backbone.preview
-        image = decode(torch.cat([ask.x0 for ask in asks]))
+        frames = [ask.frame for ask in asks]
+        image = decode(framed(Frame.around, torch.cat([ask.x0 for ask in asks]), frames))
+        if asks[0].final:
+            image = framed(Frame.composited, image, frames)
+        shown = framed(Frame.shown, image, frames)
         named = [index for index, ask in enumerate(asks) if ask.logits]
         compared = [index for index, ask in enumerate(asks) if ask.similarity]
         logits: dict[int, Tensor] = {}
         similarity: dict[int, float] = {}
         with pictures_read_once():
             if compared and self.similarity is not None:
-                found = self._compared(_some(image, compared), [asks[i].prompt for i in compared])
+                found = self._compared(_some(shown, compared), [asks[i].prompt for i in compared])
                 similarity = dict(zip(compared, found.tolist(), strict=True))
             if named:
-                read = self.guide.read(_some(image, named))
+                read = self.guide.read(_some(shown, named))
                 logits = dict(zip(named, read.split(1), strict=True))
         return [
             Observation(one, logits.get(index), similarity.get(index))
@@ -143,21 +149,27 @@ class Answers(nn.Module):
         ]
 
     def look(
-        self, x0: Tensor, prompts: Sequence[str], goal: Goal, noises: Sequence[Tensor | None] = ()
+        self, x0: Tensor, asks: Sequence[Evaluate | Judge | Unroll]
     ) -> tuple[Tensor, Reading, LossTerms]:
-        """Clean latents as they are previewed; what guide and, where the loss reads it, similarity
-        see in the pictures; and the loss. Noises, (1, n, ...) for each row, make it a smoothed one
-        (`muse.core.asks.Evaluate`).
+        """Clean latents as they are previewed, in their frames; what guide and, where the loss
+        reads it, similarity see in the pictures; and the loss, a smoothed one where the asks have
+        noises (`muse.core.asks.Evaluate`).
         """
+        prompts, frames = [ask.prompt for ask in asks], [ask.frame for ask in asks]
+        goal = stack_goals([ask.goal for ask in asks])
+        noises = [ask.noise for ask in asks if not isinstance(ask, Unroll)]
         added = [noise for noise in noises if noise is not None]
         if not added:
-            image = self.backbone.preview(x0)
-            return image, *self._judged(image, prompts, goal)
+            image = self.backbone.preview(framed(Frame.around, x0, frames))
+            return image, *self._judged(framed(Frame.shown, image, frames), prompts, goal)
         noise = torch.cat(added).to(x0)
         times = noise.shape[1]
-        image = self.backbone.preview((x0[:, None] + noise).flatten(0, 1))
+        frames = [frame for frame in frames for _ in range(times)]
+        near = (x0[:, None] + noise).flatten(0, 1)
+        image = self.backbone.preview(framed(Frame.around, near, frames))
         repeated = [prompt for prompt in prompts for _ in range(times)]
-        reading, loss = self._judged(image, repeated, repeat_goals(goal, times))
+        shown = framed(Frame.shown, image, frames)
+        reading, loss = self._judged(shown, repeated, repeat_goals(goal, times))
         return image[::times], *smoothed(reading, loss, times)
 
     def _judged(
@@ -184,7 +196,6 @@ class Answers(nn.Module):
         node = Node.stack([ask.node for ask in asks])
         cond = cat_rows([ask.cond for ask in asks])
         state = cat_rows([ask.state for ask in asks])
-        goal = stack_goals([ask.goal for ask in asks])
         unconditional = join_denoised([ask.unconditional for ask in asks])
         plain = join_denoised([ask.plain for ask in asks])
         variation = self._variation(asks)
@@ -198,8 +209,7 @@ class Answers(nn.Module):
                 unconditional = self.backbone.denoise(shown, node, cat_rows(nulls))
             guidances = [ask.guidance for ask in asks]
             seen_x0 = seen_by_rows(guidances, prediction, unconditional, plain)
-            prompts, noises = [ask.prompt for ask in asks], [ask.noise for ask in asks]
-            image, reading, loss = self.look(seen_x0, prompts, goal, noises)
+            image, reading, loss = self.look(seen_x0, asks)
             summed = loss.total.sum()  # rows are independent: each gets its own gradient
         slopes = torch.autograd.grad(summed, list(leaves.values())) if names else ()
         gradient = dict(zip(names, slopes, strict=True))
@@ -264,9 +274,7 @@ class Answers(nn.Module):
         """One decoding with gradient, one look."""
         x0 = torch.cat([ask.x0 for ask in asks]).detach().requires_grad_()
         with torch.enable_grad():
-            prompts, noises = [ask.prompt for ask in asks], [ask.noise for ask in asks]
-            goal = stack_goals([ask.goal for ask in asks])
-            _, reading, loss = self.look(x0, prompts, goal, noises)
+            _, reading, loss = self.look(x0, asks)
             [gradient] = torch.autograd.grad(loss.total.sum(), [x0])
         return judgements(reading, loss, gradient)
 
@@ -292,8 +300,7 @@ class Answers(nn.Module):
                     x = checkpoint(advance, x, here, there, use_reentrant=False)
                 else:
                     x = advance(x, here, there)
-            goal = stack_goals([ask.goal for ask in asks])
-            _, reading, loss = self.look(x, [ask.prompt for ask in asks], goal)
+            _, reading, loss = self.look(x, asks)
             gradient = torch.zeros_like(start)
             if wanted:
                 [gradient] = torch.autograd.grad(loss.total.sum(), [start])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeVar
 
-from muse.core.asks import Ask, Evaluate, Fork, Judge, Match, Observe, Predict, Row, Unroll
+from muse.core.asks import Ask, Evaluate, Judge, Match, Observe, Predict, Row, Unroll
 from muse.core.results import Cost
-from muse.core.types import MuseError
+from muse.sampling.passing import passed
 
 T = TypeVar("T")
 
@@ -19,26 +19,10 @@ def counted(row: Row[T], cost: Cost) -> Row[T]:
         row: the generator.
         cost: added to, in place.
     """
-    go_on: Callable[[Any], Any] = row.send
-    given: Any = None
-    while True:
-        try:
-            asks = go_on(given)
-        except StopIteration as stop:
-            found: T = stop.value
-            return found
-        if isinstance(asks, list):  # the engine tells of what isn't
-            asks = [_counted(ask, cost) for ask in asks]
-        try:
-            given = yield asks
-            go_on = row.send
-        except MuseError as error:
-            go_on, given = row.throw, error
+    return passed(row, partial(_counted, cost))
 
 
-def _counted(ask: Ask, cost: Cost) -> Ask:
-    if isinstance(ask, Fork):
-        return Fork([counted(row, cost) for row in ask.rows])
+def _counted(cost: Cost, ask: Ask) -> Ask:
     if isinstance(ask, Predict):
         cost.predictions += 1
     elif isinstance(ask, Match):

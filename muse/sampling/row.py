@@ -6,14 +6,26 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from muse.backbones.base import Size
-from muse.core.asks import Ask, Evaluation, Fork, Judgement, Observation, Observe, Predict
+from muse.core.asks import (
+    Ask,
+    Evaluate,
+    Evaluation,
+    Fork,
+    Judge,
+    Judgement,
+    Observation,
+    Observe,
+    Predict,
+    Unroll,
+)
 from muse.core.emotions import EMOTIONS, distribution
+from muse.core.frames import Frame, box_of, latent_mask
 from muse.core.intensity import dosed, without
 from muse.core.jobs import Job
 from muse.core.results import Cost, Result, Trace
@@ -23,6 +35,7 @@ from muse.latents import LatentSource, Start
 from muse.latents.noise import like
 from muse.sampling.answers import Answers
 from muse.sampling.counting import counted
+from muse.sampling.passing import passed
 from muse.sampling.returned import returned, row_of
 from muse.sampling.search import Rests, Search
 from muse.schedulers import Moment, Never, Solver, TimeGrid, TimingPolicy
@@ -47,6 +60,7 @@ class Setup:
     size: Size
     embed: Callable[[str, bool, Size], Cond]
     intensity: float = 1.0
+    mask_view: Literal["whole", "inside"] = "whole"
 
 
 @dataclass(frozen=True)
@@ -88,6 +102,7 @@ class PictureRow:
         self.state: Tensors = {}
         self.stream = job.tokens()
         self.null: Cond | None = None
+        self.frame: Frame | None = None
         self.whole = False
         self.rest = self.resting = 0  # steps to rest after the last look, and how many are left
 
@@ -95,7 +110,7 @@ class PictureRow:
         """From the job to its result; a user's mistake that shows here fails this job alone."""
         begun, cost = time.perf_counter(), Cost()
         try:
-            path, seen = yield from counted(self.made(), cost)
+            path, seen = yield from counted(passed(self.made(), self.framed), cost)
         except MuseError as error:
             seconds, why = time.perf_counter() - begun, str(error)
             return Result(self.job, None, {}, self.trace, seconds, failure=why, cost=cost)
@@ -114,7 +129,10 @@ class PictureRow:
         """
         self.prepare(self.setup_of(self.job))
         path = yield from self.denoise()
-        [seen] = yield [Observe(path[-1], self.job.prompt, final=True, similarity=False)]
+        frame = None if self.frame is None else replace(self.frame, box=None)
+        [seen] = yield [
+            Observe(path[-1], self.job.prompt, final=True, similarity=False, frame=frame)
+        ]
         if not seen.image.isfinite().all():
             raise MuseError("The picture is not finite. Try a lower guidance_scale.")
         return path, seen
@@ -127,15 +145,18 @@ class PictureRow:
         self.trace.intensity = None if self.job.target is None else setup.intensity
         self.latch = self.timing.init()
 
-    def denoise(self, given: Start | None = None) -> Generator[list[Ask], list[Any], list[Tensor]]:
+    def denoise(
+        self, given: Start | None = None, keep: bool = False
+    ) -> Generator[list[Ask], list[Any], list[Tensor]]:
         """Sec. IV of the paper for one picture, from a start that is given or the source's; the
-        latents of all nodes, or the last alone where nobody draws them.
+        latents of all nodes, or the last alone where nobody draws them or wants to `keep` them.
         """
-        setup, grid, backbone = self.setup, self.setup.grid, self.setup.answers.backbone
+        setup, grid = self.setup, self.setup.grid
+        keep = keep or setup.answers.backbone.has_points
         cond = setup.embed(self.job.prompt, False, setup.size)
         if setup.guidance.reads_null:
             self.null = setup.embed(setup.negative_prompt, True, setup.size)
-        self.start = given or (yield from self.begun(cond))
+        self.start = given or (yield from self.held((yield from self.begun(cond))))
         x, i = self.start.x, self.start.node
         path, history, noise = [x], setup.solver.init(), self.job.steps_noise()
         while i < len(grid) and not self.watchers.stopped:
@@ -148,7 +169,7 @@ class PictureRow:
                 x, history = self.advance(history, i, noise, steered.denoised)
                 i += 1
                 x = yield from self.watched(self.start.blended(x, i), i - 1, steered.denoised)
-            path = [*path, x] if backbone.has_points else [x]
+            path = [*path, x] if keep else [x]
         self.whole = i == len(grid)
         return path
 
@@ -185,6 +206,50 @@ class PictureRow:
                     f"{name} gives {len(there)} {what} for {steps} steps. Give {wants}."
                 )
         return replace(start, x=start.x.to(like(cond)))
+
+    def held(self, start: Start) -> Generator[list[Ask], list[Any], Start]:
+        """The start with the job's mask, which holds the row to the picture that is edited, or
+        where there is none to its plain twin; from then on all that is looked at is framed by it.
+        """
+        setup, source, backbone = self.setup, self.setup.latents, self.setup.answers.backbone
+        if self.job.mask is not None and backbone.has_points:
+            raise MuseError(f"{type(backbone).__name__} has points, which no mask lies over.")
+        pixels = source.mask_of(self.job, setup.size)
+        if pixels is None or bool((pixels == 1).all()) or self.watchers.stopped:
+            return start
+        picture = source.picture_of(self.job, setup.size)
+        if not start.path and picture is not None:
+            raise MuseError(
+                f"{type(source).__name__} gives no path of the picture, which a mask holds to. Use "
+                "DDIMInversion, NullTextInversion or PartialNoise."
+            )
+        if not start.path and isinstance(self.timing, Never):
+            return start  # it is its own plain twin
+        path = start.path or (yield from self.plainly().denoise(start, keep=True))
+        if len(path) <= len(setup.grid) - start.node:  # stopped on the way
+            return start
+        if picture is None:
+            [seen] = yield [Observe(path[-1], "", final=True, logits=False, similarity=False)]
+            picture = seen.image
+        mask = latent_mask(pixels, start.x).to(start.x)
+        if start.mask is not None:
+            mask = mask * start.mask.to(mask)
+        box = box_of(pixels) if setup.mask_view == "inside" else None
+        self.frame = Frame(mask, path[-1], pixels.to(picture), picture, box)
+        return replace(start, path=path, mask=mask)
+
+    def framed(self, ask: Ask) -> Ask:
+        """An ask that looks at something, with the frame around that."""
+        if not isinstance(ask, Observe | Evaluate | Judge | Unroll) or ask.frame is not None:
+            return ask
+        return replace(ask, frame=self.frame)
+
+    def plainly(self) -> PictureRow:
+        """The plain row of the same settings, which nobody watches."""
+        watchers = Watchers([Stopping(self.watchers)])
+        inner = PictureRow(self.setup_of, replace(self.job, target=None), watchers)
+        inner.prepare(self.setup)
+        return inner
 
     def null_at(self, i: int) -> Cond | None:
         """The unconditional branch's condition at node i, None without guidance."""
@@ -272,6 +337,7 @@ class PictureRow:
         for later in range(at.i, min(at.i + self.timing.look_ahead, len(grid) - 1)):
             assert at.plain is not None
             x = grid.advance(guidance.mixed(at.plain, at.unconditional), later)
+            x = self.start.blended(x, later + 1)
             there = _At(x, later + 1, at.cond, self.null_at(later + 1), at.advance)
             at = yield from self.predicted(there)
         assert at.plain is not None
@@ -334,8 +400,8 @@ class PictureRow:
             generator=self.stream,
             search=setup.search.run,
             satisfied=setup.search.satisfied,
-            advance=lambda denoised: at.advance(denoised)[0],
-            onward=self.onward,
+            advance=lambda denoised: start.blended(at.advance(denoised)[0], at.i + 1),
+            onward=lambda x, i: self.onward(start.blended(x, i), i),
             embed=lambda prompt: setup.embed(prompt, False, setup.size),
             source=source,
             feature_names=setup.answers.backbone.feature_names,
@@ -349,13 +415,10 @@ class PictureRow:
         """Where the plain model leads from a latent at node i: the last latent, and what is seen
         there.
         """
-        watchers = Watchers([Stopping(self.watchers)])
-        inner = PictureRow(self.setup_of, replace(self.job, target=None), watchers)
-        inner.prepare(self.setup)
-        passed = i - self.start.node
-        path, nulls = self.start.path[passed:], self.start.nulls[passed:]
+        taken = i - self.start.node
+        path, nulls = self.start.path[taken:], self.start.nulls[taken:]
         there = replace(self.start, x=x, node=i, path=path, nulls=nulls)
-        [*_, last] = yield from inner.denoise(there)
+        [*_, last] = yield from self.plainly().denoise(there)
         [seen] = yield [Observe(last, self.job.prompt, final=True)]
         return last, seen
 

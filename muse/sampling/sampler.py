@@ -87,6 +87,9 @@ class Sampler(nn.Module):
             say it: 0 is the plain picture, 1 (or None) all of the emotion, and below 0, down to -1,
             the plain picture loses what it has of it. Between, every steered step needs its plain
             prediction too; below 0 a row makes the plain picture first.
+        mask_view: what guide and similarity look at while a job with a mask is made: the ``whole``
+            picture (or None), with what stands around the mask, or the part ``inside``, the
+            smallest one of the picture's proportions that holds the mask, at the picture's size.
 
     Raises:
         MuseError: an option out of range, a guide of other labels, no similarity where one is read,
@@ -117,6 +120,7 @@ class Sampler(nn.Module):
         size: tuple[int, int] | None = None,
         scheduler: Solver | Literal["pipeline"] | None = None,
         intensity: float | None = None,
+        mask_view: Literal["whole", "inside"] | None = None,
     ) -> None:
         super().__init__()
         order_of(guide.labels)
@@ -152,6 +156,7 @@ class Sampler(nn.Module):
             negative_prompt,
             size,
             self.prompts,
+            mask_view=mask_view or "whole",
         )
         self.setup = common if intensity is None else self._at(intensity, common)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from muse.core.asks import Ask, Fork, Judge, Match, Observe, Predict, Unroll
+from muse.core.frames import Frame
 from muse.core.types import Denoised, Goal, Guidance, LossTerms, Reading
 
 
@@ -87,6 +88,16 @@ def smoothed(reading: Reading, loss: LossTerms, times: int) -> tuple[Reading, Lo
         similarity = similarity.view(-1, times).mean(1)
     terms = {name: term.view(-1, times).mean(1) for name, term in loss.terms.items()}
     return Reading(logits, similarity), LossTerms(-mean_likelihood, terms)
+
+
+def framed(
+    how: Callable[[Frame, Tensor], Tensor], rows: Tensor, frames: Sequence[Frame | None]
+) -> Tensor:
+    """Rows (B, ...), those that have a frame as it makes them, each by itself."""
+    if not any(frames):
+        return rows
+    each = zip(rows.split(1), frames, strict=True)
+    return torch.cat([row if frame is None else how(frame, row) for row, frame in each])
 
 
 def seen_by_rows(

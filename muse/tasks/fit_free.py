@@ -197,8 +197,8 @@ class FitFree(L.LightningModule):
     def _check(self, jobs: Sequence[Job]) -> None:
         """Refuse prompts that the backbone can't encode (the negative one too; of the prompts as
         many as are kept for the run, a later one fails its jobs alone), jobs with a picture where
-        none is read, jobs without one where one is, and files that are no pictures; pass on what
-        there is to remark about settings, prompts and pictures.
+        none is read, jobs without one where one is, files that are no pictures, and masks that
+        don't fit; pass on what there is to remark about settings, prompts and pictures.
         """
         for line in self.notes:
             self._note(line)
@@ -229,8 +229,15 @@ class FitFree(L.LightningModule):
                     f"Job {job.id!r} has no image, but {type(latents).__name__} starts from one. "
                     "Add an image column, or use --model.latents GaussianNoise."
                 )
+            if job.mask is not None and backbone.has_points:
+                raise MuseError(
+                    f"Job {job.id!r} has a mask, but {type(backbone).__name__} has points, not "
+                    "pictures. Leave the mask out, or use a backbone with pictures."
+                )
         for image in dict.fromkeys(job.image for job in jobs if job.image is not None):
             self._note(self.sink.remark(open_picture(image), self.sampler.setup.size))
+        for job in {(job.mask, job.image, job.size): job for job in jobs if job.mask}.values():
+            latents.mask_of(job, job.size or self.sampler.setup.size)
 
     def _note(self, line: str | None) -> None:
         if line and self.trainer.is_global_zero:

@@ -70,7 +70,7 @@ class Album:
         return f"{recipe.name[:60].strip('-.')}-{recipe.seed}-{secrets.token_hex(3)}"
 
     def keep_source(self, name: str, picture: Image.Image) -> Path:
-        """Write the photo that is edited."""
+        """Write the photo that is edited, or its mask."""
         folder = make_folder(self.layout.folder / "sources")
         path = folder / f"{name}.png"
         with written(f"the photo {str(path)!r}"):

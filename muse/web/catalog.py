@@ -11,6 +11,7 @@ import inspect
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,8 @@ def _resolved(layers: tuple[str, ...]) -> dict[str, Any]:
 
 def _built(name: str, settings: Any) -> Any:
     parser = _parser({name})
-    return parser.instantiate(parser.parse_object({name: settings}))[name]
+    given = {name: deepcopy(settings)}  # parsing puts namespaces into lists of parts, in place
+    return parser.instantiate(parser.parse_object(given))[name]
 
 
 def _parser(names: set[str]) -> ArgumentParser:

@@ -15,6 +15,7 @@ from io import BytesIO
 from PIL import Image
 
 from muse.core.emotions import COLORS, WHEEL, strongest, target_text
+from muse.core.intensity import emotion_text
 from muse.runs.records import Record, on_target
 from muse.web.grid import Grid
 from muse.web.live import Shot
@@ -193,7 +194,7 @@ def facts(record: Record) -> str:
     start = record.get("start_step")
     told = {
         "prompt": record.get("prompt"),
-        "wanted": target_text(record.get("target")),
+        "wanted": emotion_text(record.get("target"), record.get("intensity")),
         "read as": f"{strongest(p)} ({100 * max(p.values()):.0f} %)" if p else "not read",
         "which is": {True: "right", False: "wrong", None: "not known"}[right],
         "seed": record.get("seed"),
@@ -214,6 +215,8 @@ def facts(record: Record) -> str:
 def curves(record: Record) -> str:
     """How the emotions moved while a picture was steered, as a small plot."""
     trace = record.get("trace") or {}
+    if not record.get("target"):
+        return '<p class="m-notice">A plain picture: nothing was steered.</p>'
     lines: list[tuple[str, str, Sequence[float | None]]] = [
         ("target", COLORS[strongest(record["target"])], trace.get("p_target") or []),
         ("inherent", "var(--m-faint)", trace.get("p_inherent") or []),

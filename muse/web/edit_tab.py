@@ -16,7 +16,7 @@ from muse.web.recipe import Recipe
 from muse.web.showing import Panel, show
 from muse.web.uploads import open_photo, read_mask
 
-FIELDS = ("prompt", "emotion", "seed", *form.OPTIONS)
+FIELDS = ("prompt", "emotion", "intensity", "seed", *form.OPTIONS)
 
 
 def edit_tab(desk: Desk, maker: Maker) -> list[Any]:
@@ -35,13 +35,14 @@ def edit_tab(desk: Desk, maker: Maker) -> list[Any]:
             mask = gr.Textbox("", label="mask", elem_id="edit-mask", visible="hidden")
             prompt = form.prompt("What the photo shows", "")
             emotion = form.emotion("edit", "fear")
+            strength = form.intensity()
             number = form.seed()
             options = form.settings(maker.catalog, editing=True)
             go = gr.Button("Edit the photo", variant="primary", elem_id="edit-go")
             stop = gr.Button("Cancel", visible=False, elem_id="edit-stop")
         with gr.Column(scale=7, min_width=320, elem_classes="m-result"):
             panel = Panel("edit", "Give a photo, and say what it shows.")
-    fields = [prompt, emotion, number, *options]
+    fields = [prompt, emotion, strength, number, *options]
 
     def opened(path: str | None) -> tuple[str, str, str]:
         """The photo on the canvas, an empty mask, and what is wrong with it, if anything."""
@@ -62,6 +63,7 @@ def edit_tab(desk: Desk, maker: Maker) -> list[Any]:
         mask: str,
         prompt: str,
         emotion: str,
+        intensity: float,
         seed: float,
         preset: str,
         steps: float,
@@ -71,7 +73,7 @@ def edit_tab(desk: Desk, maker: Maker) -> list[Any]:
         negative_prompt: str,
         request: gr.Request,
     ) -> AsyncIterator[list[Any]]:
-        said = (prompt, emotion, seed, preset, steps, guidance_scale, backbone, guide)
+        said = (prompt, emotion, intensity, seed, preset, steps, guidance_scale, backbone, guide)
         try:
             if not photo:
                 raise MuseError("There is no photo yet. Drop one, or choose a file.")

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from muse.core.emotions import WHEEL
+from muse.core.types import MuseError
 from muse.web import drawing
 from muse.web.catalog import Catalog
 from muse.web.recipe import MOST_GUIDANCE, MOST_STEPS
@@ -41,6 +42,18 @@ def emotion(tab: str, value: str = "awe") -> gr.Textbox:
     return text
 
 
+def intensity() -> gr.Slider:
+    """How strongly the emotion is wanted, down to less of it than there is."""
+    return gr.Slider(
+        -1,
+        1,
+        value=1,
+        step=0.05,
+        label="Intensity",
+        info="1: all of it. 0: plain. Below: less of it.",
+    )
+
+
 def seed() -> gr.Number:
     """Another number, another picture."""
     with gr.Row(elem_classes="m-seed"):
@@ -72,10 +85,26 @@ def settings(catalog: Catalog, editing: bool) -> list[Any]:
         negative = gr.Textbox("", label="Negative prompt", lines=1)
 
     def told(name: str, model: str) -> tuple[Any, Any]:
-        found = catalog.settings(name, model)
-        scale = found.get("guidance_scale")  # None is the backbone's own
-        return found["steps"], gr.skip() if scale is None else scale
+        return fitting(catalog, name, model) or (gr.skip(), gr.skip())
 
     for field in (preset, backbone):
-        field.input(told, [preset, backbone], [steps, guidance], api_visibility="private")
+        field.input(
+            told, [preset, backbone], [steps, guidance], show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
     return [preset, steps, guidance, backbone, guide, negative]
+
+
+def fitting(catalog: Catalog, preset: str, backbone: str) -> tuple[Any, Any] | None:
+    """What the sliders for steps and guidance show of a preset, within what they can show; None
+    where the two names don't go together, which the order tells in words: an exception here would
+    be two sliders marked "Error".
+    """
+    try:
+        found = catalog.settings(preset, backbone)
+    except MuseError:
+        return None
+    scale = found.get("guidance_scale")  # None is the backbone's own
+    return min(found["steps"], MOST_STEPS), gr.skip() if scale is None else min(
+        scale, MOST_GUIDANCE
+    )

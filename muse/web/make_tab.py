@@ -14,7 +14,7 @@ from muse.web.making import Maker
 from muse.web.recipe import Recipe
 from muse.web.showing import Panel, show
 
-FIELDS = ("prompt", "emotion", "seed", *form.OPTIONS)
+FIELDS = ("prompt", "emotion", "intensity", "seed", *form.OPTIONS)
 
 
 def make_tab(desk: Desk, maker: Maker) -> list[Any]:
@@ -27,17 +27,19 @@ def make_tab(desk: Desk, maker: Maker) -> list[Any]:
         with gr.Column(scale=5, min_width=320, elem_classes="m-form"):
             prompt = form.prompt("What the picture shows")
             emotion = form.emotion("make")
+            strength = form.intensity()
             number = form.seed()
             options = form.settings(maker.catalog, editing=False)
             go = gr.Button("Make the picture", variant="primary", elem_id="make-go")
             stop = gr.Button("Cancel", visible=False, elem_id="make-stop")
         with gr.Column(scale=7, min_width=320, elem_classes="m-result"):
             panel = Panel("make", "Your picture takes shape here.")
-    fields = [prompt, emotion, number, *options]
+    fields = [prompt, emotion, strength, number, *options]
 
     async def make(
         prompt: str,
         emotion: str,
+        intensity: float,
         seed: float,
         preset: str,
         steps: float,
@@ -47,7 +49,7 @@ def make_tab(desk: Desk, maker: Maker) -> list[Any]:
         negative_prompt: str,
         request: gr.Request,
     ) -> AsyncIterator[list[Any]]:
-        said = (prompt, emotion, seed, preset, steps, guidance_scale, backbone, guide)
+        said = (prompt, emotion, intensity, seed, preset, steps, guidance_scale, backbone, guide)
         try:
             values = dict(zip(FIELDS, (*said, negative_prompt), strict=True))
             recipe = Recipe.read(values, maker.catalog)

@@ -9,7 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from muse.core.jobs import Job
-from muse.core.pictures import Picture
+from muse.core.masks import Mask
+from muse.core.pictures import Picture, centre
 from muse.core.results import Result
 from muse.core.types import MuseError
 from muse.runs import Memory, make
@@ -17,7 +18,6 @@ from muse.sampling import Sampler
 from muse.web.album import Album, Made
 from muse.web.catalog import Catalog, edits
 from muse.web.live import Live
-from muse.web.masks import composited, masked
 from muse.web.recipe import Recipe
 
 
@@ -45,7 +45,9 @@ class Maker:
             raise MuseError(f"The preset {recipe.preset!r} edits a photo. Use it under Edit.")
         name = self.album.new_name(recipe)
         job = recipe.job(name)
-        plain = None if job.target is None else replace(job, id=f"plain-{name}", target=None)
+        plain = None
+        if job.target is not None:
+            plain = replace(job, id=f"plain-{name}", target=None, intensity=None)
         results = self._results(live, recipe, [job] if plain is None else [job, plain])
         before = None
         if plain is not None:
@@ -63,11 +65,10 @@ class Maker:
             live: shows how far it is.
             recipe: what it shows, and the emotion.
             photo: the photo; the part of it that fits the model's proportions is edited.
-            mask: of the photo's size, L: white is where it may change; None is everywhere.
+            mask: of the photo's proportions, L: white is where it may change; None is everywhere.
 
         Raises:
-            MuseError: no emotion, a preset that doesn't edit or knows no masks, or what the sampler
-                refuses.
+            MuseError: no emotion, a preset that doesn't edit, or what the sampler refuses.
         """
         if recipe.emotion is None:
             raise MuseError("No emotion is chosen. Pick one on the wheel, or mix some.")
@@ -76,20 +77,23 @@ class Maker:
         sampler = self._sampler(recipe)
         size = sampler.setup.size
         name = self.album.new_name(recipe)
-        cropped = _centre(photo.image, photo.cut(size))
+        part = photo.cut(size)
+        cropped = centre(photo.image, part)
         source = self.album.keep_source(name, cropped)
         job = replace(recipe.job(name), image=source)
-        if mask is None:
-            results = self._run(live, sampler, [job])
-        else:
-            mask = _centre(mask.resize(photo.image.size), photo.cut(size))
-            if not mask.getbbox():
-                raise MuseError("The mask is empty. Brush over what may change, or clear it.")
-            with masked(sampler, mask):
-                results = self._run(live, sampler, [job])
+        if mask is not None:
+            laid = Mask("The mask", mask)
+            mask = centre(laid.over(photo.image.size), part)
+            try:
+                laid.fitted(size, photo.image.size)
+            except MuseError:
+                empty = "The mask is empty. Brush over what may change, or clear it."
+                raise MuseError(empty) from None
+            job = replace(job, mask=self.album.keep_source(f"{name}-mask", mask))
+        results = self._run(live, sampler, [job])
         picture = photo.restored(self._drawn(results[name], sampler), size)
         if mask is not None:
-            picture = composited(picture, cropped, mask)
+            picture = Image.composite(picture, cropped, mask)
         path, record = self._saved(results[name], recipe, picture=picture)
         return Made(path, source, record, recipe)
 
@@ -184,10 +188,3 @@ class _Told(Memory):
             self.results[result.job.id] = result
         else:
             self.finished(result)
-
-
-def _centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The centre of a picture, of height and width `size`."""
-    height, width = size
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))

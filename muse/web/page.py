@@ -14,6 +14,7 @@ from muse.web import drawing
 from muse.web.catalog import Catalog
 from muse.web.edit_tab import edit_tab
 from muse.web.following import Desk
+from muse.web.form import fitting
 from muse.web.grid_tab import grid_tab
 from muse.web.make_tab import FIELDS, make_tab
 from muse.web.making import Maker
@@ -100,7 +101,7 @@ def restored(path: Path, catalog: Catalog) -> tuple[Recipe, bool]:
     said = {name: told.get(name) for name in FIELDS}
     if not said["preset"]:
         said["preset"] = catalog.preset_of(options, editing)
-    for name in ("steps", "guidance_scale"):
+    for name in ("steps", "guidance_scale", "intensity"):
         said[name] = options.get(name) if said[name] is None else said[name]
     for name, named in (("backbone", catalog.backbones), ("guide", catalog.guides)):
         said[name] = said[name] or named[0]
@@ -112,9 +113,9 @@ def restored(path: Path, catalog: Catalog) -> tuple[Recipe, bool]:
 
 def form_values(recipe: Recipe, catalog: Catalog) -> list[Any]:
     """A recipe as the values of `FIELDS`."""
-    own = catalog.settings(*recipe.model)
+    own = fitting(catalog, recipe.preset, recipe.backbone) or (gr.skip(), gr.skip())
     said = {name: getattr(recipe, name) for name in FIELDS}
     said["emotion"] = target_text(recipe.emotion)
-    for name in ("steps", "guidance_scale"):
-        said[name] = own.get(name, gr.skip()) if said[name] is None else said[name]
+    for name, value in zip(("steps", "guidance_scale"), own, strict=True):
+        said[name] = value if said[name] is None else said[name]
     return list(said.values())

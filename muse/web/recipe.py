@@ -42,6 +42,7 @@ class Recipe:
         guidance_scale: None is the preset's own.
         backbone, guide: names from the catalog.
         negative_prompt: for the unconditional branch.
+        intensity: how strongly the emotion is wanted, -1 to 1 (`muse.core.intensity`).
     """
 
     prompt: str
@@ -53,6 +54,7 @@ class Recipe:
     backbone: str = "muse-mini"
     guide: str = "as the preset"
     negative_prompt: str = ""
+    intensity: float = 1.0
 
     @classmethod
     def read(cls, said: Mapping[str, Any], names: Names) -> Recipe:
@@ -81,6 +83,8 @@ class Recipe:
             given["guidance_scale"] = _number(
                 "guidance_scale", given["guidance_scale"], 0, MOST_GUIDANCE
             )
+        if "intensity" in given:
+            given["intensity"] = _number("intensity", given["intensity"], -1, 1)
         recipe = cls(**given)
         names.check(*(_text("a name", n) for n in (recipe.preset, recipe.backbone, recipe.guide)))
         return recipe
@@ -93,12 +97,15 @@ class Recipe:
     @property
     def name(self) -> str:
         """A file name for it, such as ``a-dog-in-a-park-awe``."""
-        name = job_name(self.prompt, self.emotion or {})
+        at = self.intensity if self.emotion and self.intensity != 1 else None
+        name = job_name(self.prompt, self.emotion or {}, at)
         return name if name == safe_name(name) else safe_name(name)
 
     def job(self, id: str) -> Job:
         """As a job, under a name."""
         own = {"steps": self.steps, "guidance_scale": self.guidance_scale}
+        if self.emotion and self.intensity != 1:
+            own["intensity"] = self.intensity
         negative = self.negative_prompt or None
         return Job(id, self.prompt, self.emotion, self.seed, negative_prompt=negative, **own)  # type: ignore[arg-type]
 

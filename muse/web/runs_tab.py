@@ -6,8 +6,10 @@ from typing import Any
 
 import gradio as gr
 
-from muse.core.emotions import WHEEL, target_text
+from muse.core.emotions import WHEEL
+from muse.core.intensity import emotion_text
 from muse.core.types import MuseError
+from muse.data.jobs import PICTURES
 from muse.runs.records import on_target
 from muse.web import drawing
 from muse.web.shelf import Found, Shelf
@@ -31,7 +33,7 @@ def runs_tab(shelf: Shelf) -> gr.Dropdown:
             min_width=180,
         )  # fmt: skip
         words = gr.Textbox("", label="Prompt", placeholder="dog park", min_width=160)
-        emotion = gr.Dropdown(["any", *WHEEL], value="any", label="Emotion", min_width=120)
+        emotion = gr.Dropdown(["any", "plain", *WHEEL], value="any", label="Emotion", min_width=120)
         right = gr.Radio(["all", "right", "wrong"], value="all", label="Read as wanted")
     notice = gr.HTML("", elem_id="runs-notice", padding=False)
     with gr.Row(equal_height=False, elem_classes="m-columns"):
@@ -91,7 +93,7 @@ def runs_tab(shelf: Shelf) -> gr.Dropdown:
             drawing.bars(whole["probabilities"], whole["target"], whole.get("plain_probabilities"))
             + drawing.curves(whole),
             gr.update(visible=True),
-            {key: value for key, value in whole.items() if key != "image"},
+            {key: value for key, value in whole.items() if key not in PICTURES},
             gr.update(value=pictures[1], visible=True),
         )
 
@@ -106,4 +108,4 @@ def runs_tab(shelf: Shelf) -> gr.Dropdown:
 def caption(hit: Found) -> str:
     """What stands below a picture: the emotion, and whether it is read so."""
     right = {True: "", False: "  ✗ read otherwise", None: ""}[on_target(hit.record)]
-    return f"{target_text(hit.record['target'])}{right}"
+    return f"{emotion_text(hit.record['target'], hit.record.get('intensity'))}{right}"

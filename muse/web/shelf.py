@@ -25,7 +25,7 @@ class Found:
 
     Attributes:
         run: the run's name.
-        name: the picture's.
+        name: the picture's; of a plain one that nothing is compared with, ``plain/`` and its own.
         picture: its PNG.
         plain: the plain twin's, or the photo that was edited; None where there is none.
         record: without what is long.
@@ -63,7 +63,7 @@ class Shelf:
         Args:
             run: its name.
             words: all of them are in the prompt.
-            emotion: the target holds it; empty is any.
+            emotion: the target holds it; ``plain`` is none, empty is any.
             right: whether the guide's likeliest emotion is the target's.
 
         Raises:
@@ -72,13 +72,13 @@ class Shelf:
         layout = self._layout(run)
         wanted = words.lower().split()
         found = []
-        for path in sorted(layout.records.glob("*.json")):
+        for name, path in self._records(layout).items():
             record = self._short(path)
             if record is None or not self._fits(record, wanted, emotion, right):
                 continue
-            picture = layout.picture(path.stem)
+            picture = layout.picture(path.stem, plain=name != path.stem)
             if self._inside(picture):
-                found.append(Found(run, path.stem, picture, self._before(layout, record), record))
+                found.append(Found(run, name, picture, self._before(layout, record), record))
         return found
 
     def record(self, run: str, name: str) -> Record:
@@ -88,7 +88,7 @@ class Shelf:
             MuseError: no such run or picture.
         """
         layout = self._layout(run)
-        found = {path.stem: path for path in layout.records.glob("*.json")}
+        found = self._records(layout)
         if name not in found or not self._inside(found[name]):
             raise MuseError(f"There is no picture {name[:60]!r} in {run!r}. Search again.")
         return read_record(found[name])
@@ -98,6 +98,13 @@ class Shelf:
         if run not in runs:
             raise MuseError(f"There is no run {run[:60]!r} here. Choose one from the list.")
         return Layout(runs[run])
+
+    def _records(self, layout: Layout) -> dict[str, Path]:
+        """Name -> record, of the steered pictures and of plain ones that are nobody's twin."""
+        found = {path.stem: path for path in sorted(layout.records.glob("*.json"))}
+        twins = {(self._short(path) or {}).get("plain") for path in found.values()}
+        plain = sorted(layout.plain_records.glob("*.json"))
+        return found | {f"plain/{path.stem}": path for path in plain if path.stem not in twins}
 
     def _short(self, path: Path) -> Record | None:
         """A finished picture's record, read once as long as the file stays as it is."""
@@ -110,13 +117,13 @@ class Shelf:
             kept = {key: value for key, value in whole.items() if key not in LONG}
             self._known[path] = time, kept
         record = self._known[path][1]
-        return record if record.get("status") == "done" and record.get("target") else None
+        return record if record.get("status") == "done" else None
 
     def _fits(self, record: Record, words: list[str], emotion: str, right: Right) -> bool:
         prompt = str(record.get("prompt", "")).lower()
         if not all(word in prompt for word in words):
             return False
-        if emotion and emotion not in record["target"]:
+        if emotion and emotion not in (record["target"] or ["plain"]):
             return False
         return right == "all" or on_target(record) is (right == "right")
 

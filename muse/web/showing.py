@@ -12,7 +12,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from muse.core.emotions import target_text
+from muse.core.intensity import emotion_text
 from muse.runs.records import target_probability
 from muse.web import drawing
 from muse.web.album import Made
@@ -104,7 +104,8 @@ def told(made: Made) -> str:
     left = "the photo" if record["image"] else "plain"
     before = "" if was is None else f"{was:.0%} → "
     never = "" if record["start_step"] is not None else " It was never steered."
-    emotion = target_text(record["target"])
+    never = " Intensity 0 is the plain picture." if record["intensity"] == 0 else never
+    emotion = emotion_text(record["target"], record["intensity"])
     return f"Left {left}, right {emotion}: {before}{after:.0%} by the guide itself.{never}"
 
 
