@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from muse.backbones.base import Size
 from muse.core.asks import (
     Ask,
     Evaluate,
@@ -25,57 +24,20 @@ from muse.core.asks import (
     Unroll,
 )
 from muse.core.emotions import EMOTIONS, distribution
-from muse.core.frames import Frame, box_of, latent_mask
+from muse.core.frames import Frame
 from muse.core.intensity import dosed, without
 from muse.core.jobs import Job
 from muse.core.results import Cost, Result, Trace
-from muse.core.types import Cond, Denoised, Goal, Guidance, MuseError, Tensors
+from muse.core.types import Cond, Denoised, Goal, MuseError, Tensors
 from muse.core.watching import Stopping, Watchers
-from muse.latents import LatentSource, Start
-from muse.latents.noise import like
-from muse.sampling.answers import Answers
+from muse.latents import Start
 from muse.sampling.counting import counted
 from muse.sampling.passing import passed
 from muse.sampling.returned import returned, row_of
-from muse.sampling.search import Rests, Search
-from muse.schedulers import Moment, Never, Solver, TimeGrid, TimingPolicy
+from muse.sampling.setup import At, Setup
+from muse.sampling.starting import begun, held
+from muse.schedulers import Moment, Never, TimingPolicy
 from muse.steering import Steered, Step
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What a row is made with: parts that rows share, and settings that may be its own.
-    `muse.sampling.Sampler` says what each is.
-    """
-
-    answers: Answers
-    timing: TimingPolicy
-    latents: LatentSource
-    solver: Solver
-    search: Search
-    rests: Rests
-    grid: TimeGrid
-    guidance: Guidance
-    negative_prompt: str
-    size: Size
-    embed: Callable[[str, bool, Size], Cond]
-    intensity: float = 1.0
-    mask_view: Literal["whole", "inside"] = "whole"
-
-
-@dataclass(frozen=True)
-class _At:
-    """Where a row stands: its latent at node i, the conditions, the solver's step from there, and
-    the predictions made there.
-    """
-
-    x: Tensor
-    i: int
-    cond: Cond
-    null: Cond | None
-    advance: Callable[[Denoised], tuple[Tensor, Any]]
-    unconditional: Denoised | None = None
-    plain: Denoised | None = None
 
 
 class PictureRow:
@@ -156,11 +118,11 @@ class PictureRow:
         cond = setup.embed(self.job.prompt, False, setup.size)
         if setup.guidance.reads_null:
             self.null = setup.embed(setup.negative_prompt, True, setup.size)
-        self.start = given or (yield from self.held((yield from self.begun(cond))))
+        self.start = given or (yield from self.begun(cond))
         x, i = self.start.x, self.start.node
         path, history, noise = [x], setup.solver.init(), self.job.steps_noise()
         while i < len(grid) and not self.watchers.stopped:
-            at = _At(x, i, cond, self.null_at(i), partial(self.advance, history, i, noise))
+            at = At(x, i, cond, self.null_at(i), partial(self.advance, history, i, noise))
             steered = yield from self.step(at)
             if steered.denoised is None:  # it has moved by itself
                 x, i = self.moved(steered, self.start.x)
@@ -184,59 +146,15 @@ class PictureRow:
         return made
 
     def begun(self, cond: Cond) -> Generator[list[Ask], list[Any], Start]:
-        """Where the source says that the row starts."""
-        setup, source, grid = self.setup, self.setup.latents, self.setup.grid
-        scale, negative = setup.guidance.scale, setup.negative_prompt
-        job = replace(self.job, guidance_scale=scale, negative_prompt=negative)
-        made = source(job, setup.answers.backbone, grid, cond, setup.size)
-        found = returned(source, (yield from row_of(source, made)), Start, Tensor)
-        start = found if isinstance(found, Start) else Start(found)
-        name, steps = type(source).__name__, len(grid) - start.node
-        if not 0 < steps <= len(grid):
-            raise MuseError(
-                f"{name} starts at node {start.node}, and there are {len(grid)} steps. Use 0 to "
-                f"{len(grid) - 1}."
-            )
-        wanted = (1, *setup.answers.backbone.latent_shape(setup.size))
-        if tuple(start.x.shape) != wanted:
-            raise MuseError(f"{name} gives a latent {tuple(start.x.shape)}. Give {wanted}.")
-        for what, there, wants in (("path", start.path, steps + 1), ("nulls", start.nulls, steps)):
-            if there and len(there) != wants:
-                raise MuseError(
-                    f"{name} gives {len(there)} {what} for {steps} steps. Give {wants}."
-                )
-        return replace(start, x=start.x.to(like(cond)))
-
-    def held(self, start: Start) -> Generator[list[Ask], list[Any], Start]:
-        """The start with the job's mask, which holds the row to the picture that is edited, or
-        where there is none to its plain twin; from then on all that is looked at is framed by it.
-        """
-        setup, source, backbone = self.setup, self.setup.latents, self.setup.answers.backbone
-        if self.job.mask is not None and backbone.has_points:
-            raise MuseError(f"{type(backbone).__name__} has points, which no mask lies over.")
-        pixels = source.mask_of(self.job, setup.size)
-        if pixels is None or bool((pixels == 1).all()) or self.watchers.stopped:
+        """Where it starts, with the job's mask."""
+        start = yield from begun(self.setup, self.job, cond)
+        if self.watchers.stopped:
             return start
-        picture = source.picture_of(self.job, setup.size)
-        if not start.path and picture is not None:
-            raise MuseError(
-                f"{type(source).__name__} gives no path of the picture, which a mask holds to. Use "
-                "DDIMInversion, NullTextInversion or PartialNoise."
-            )
-        if not start.path and isinstance(self.timing, Never):
-            return start  # it is its own plain twin
-        path = start.path or (yield from self.plainly().denoise(start, keep=True))
-        if len(path) <= len(setup.grid) - start.node:  # stopped on the way
-            return start
-        if picture is None:
-            [seen] = yield [Observe(path[-1], "", final=True, logits=False, similarity=False)]
-            picture = seen.image
-        mask = latent_mask(pixels, start.x).to(start.x)
-        if start.mask is not None:
-            mask = mask * start.mask.to(mask)
-        box = box_of(pixels) if setup.mask_view == "inside" else None
-        self.frame = Frame(mask, path[-1], pixels.to(picture), picture, box)
-        return replace(start, path=path, mask=mask)
+        twin = (
+            None if isinstance(self.timing, Never) else partial(self.plainly().denoise, keep=True)
+        )
+        start, self.frame = yield from held(self.setup, self.job, start, twin)
+        return start
 
     def framed(self, ask: Ask) -> Ask:
         """An ask that looks at something, with the frame around that."""
@@ -280,7 +198,7 @@ class PictureRow:
             picture = seen.image
         return self.watchers.stepped(self.job, i, x, denoised, picture).to(x)
 
-    def step(self, at: _At) -> Generator[list[Ask], list[Any], Steered]:
+    def step(self, at: At) -> Generator[list[Ask], list[Any], Steered]:
         """The prediction that a step is taken with, steered or plain."""
         guidance, done = self.setup.guidance, len(self.trace.iterations)
         steer, at = yield from self.look(at)
@@ -294,7 +212,7 @@ class PictureRow:
             self.trace.iterations.append(0)
         return steered
 
-    def look(self, at: _At) -> Generator[list[Ask], list[Any], tuple[bool, _At]]:
+    def look(self, at: At) -> Generator[list[Ask], list[Any], tuple[bool, At]]:
         """WHEN (Sec. IV-B): whether a step is steered; and what had to be predicted for it: the
         unconditional branch, and the plain one to be looked at, to be the step itself, or because
         steering needs it.
@@ -315,8 +233,8 @@ class PictureRow:
         return steer, at
 
     def predicted(
-        self, at: _At, unconditional: bool = True, plain: bool = True
-    ) -> Generator[list[Ask], list[Any], _At]:
+        self, at: At, unconditional: bool = True, plain: bool = True
+    ) -> Generator[list[Ask], list[Any], At]:
         """The same place with predictions that were not there yet, as far as they are wanted."""
         conds = {
             "unconditional": at.null if unconditional and at.unconditional is None else None,
@@ -329,7 +247,7 @@ class PictureRow:
         found = yield [Predict(at.x, node, cond) for cond in asked.values()]
         return replace(at, **dict(zip(asked, found, strict=True)))
 
-    def ahead(self, at: _At) -> Generator[list[Ask], list[Any], Tensor]:
+    def ahead(self, at: At) -> Generator[list[Ask], list[Any], Tensor]:
         """The x0 that timing looks at: the one-step prediction of a step, or, with a look-ahead, of
         a later step that the plain model is rolled on to.
         """
@@ -338,12 +256,12 @@ class PictureRow:
             assert at.plain is not None
             x = grid.advance(guidance.mixed(at.plain, at.unconditional), later)
             x = self.start.blended(x, later + 1)
-            there = _At(x, later + 1, at.cond, self.null_at(later + 1), at.advance)
+            there = At(x, later + 1, at.cond, self.null_at(later + 1), at.advance)
             at = yield from self.predicted(there)
         assert at.plain is not None
         return guidance.seen(at.plain, at.unconditional)
 
-    def steer(self, at: _At) -> Generator[list[Ask], list[Any], Steered]:
+    def steer(self, at: At) -> Generator[list[Ask], list[Any], Steered]:
         """HOW (Sec. IV-A): let the steering find the prediction for a step."""
         setup, steering = self.setup, self.setup.answers.steering
         first = self.goal is None
@@ -369,7 +287,7 @@ class PictureRow:
         self.state = steered.state
         return steered if dose == 1 else replace(steered, denoised=self.dosed(at, steered, dose))
 
-    def dosed(self, at: _At, steered: Steered, dose: float) -> Denoised:
+    def dosed(self, at: At, steered: Steered, dose: float) -> Denoised:
         """What a step is taken with where only a dose of the steering is wanted."""
         if steered.denoised is None:
             name = type(self.setup.answers.steering).__name__
@@ -378,7 +296,7 @@ class PictureRow:
         plain = self.setup.guidance.mixed(at.plain, at.unconditional)
         return dosed(plain, steered.denoised, dose)
 
-    def standing(self, at: _At, goal: Goal) -> Step:
+    def standing(self, at: At, goal: Goal) -> Step:
         """What a steering is told of where the row stands."""
         setup, start = self.setup, self.start
         source = None
@@ -422,7 +340,7 @@ class PictureRow:
         [seen] = yield [Observe(last, self.job.prompt, final=True)]
         return last, seen
 
-    def begin(self, at: _At, before: Tensor) -> Generator[list[Ask], list[Any], Goal]:
+    def begin(self, at: At, before: Tensor) -> Generator[list[Ask], list[Any], Goal]:
         """WHICH (Sec. IV-C): the goal, with the inherent emotion as the guide reads it in
         `before`, the prediction of the step before the threshold was passed.
         """
@@ -444,7 +362,7 @@ class PictureRow:
         )
         return goal if self.setup.intensity > 0 else (yield from self.lessened(at, goal))
 
-    def lessened(self, at: _At, goal: Goal) -> Generator[list[Ask], list[Any], Goal]:
+    def lessened(self, at: At, goal: Goal) -> Generator[list[Ask], list[Any], Goal]:
         """The goal where less of the emotion is wanted: what the guide reads without it in the
         picture that the plain model makes from here (of DDIM the plain twin, of a solver with noise
         another draw). The inherent emotion is part of that, and not pushed from.

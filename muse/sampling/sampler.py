@@ -43,8 +43,9 @@ from muse.losses import EmotionLoss
 from muse.sampling.answers import Answers
 from muse.sampling.engine import run
 from muse.sampling.prompts import EncodedPrompts
-from muse.sampling.row import PictureRow, Setup
+from muse.sampling.row import PictureRow
 from muse.sampling.search import Rests, Search
+from muse.sampling.setup import Setup
 from muse.sampling.slots import Slots
 from muse.schedulers import DDIM, Solver, TimingPolicy
 from muse.steering import Steering
