@@ -128,6 +128,12 @@ def _study(words: list[str]) -> int:
     return study(words[1:])
 
 
+def _grid(words: list[str]) -> int:
+    from muse.commands.grid import grid
+
+    return grid(words[1:])
+
+
 def _generate(words: list[str]) -> int:
     from muse.commands.generate import generate
 
@@ -162,6 +168,10 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "generate": (_generate, "make a picture from a prompt, with an emotion"),
     "edit": (_edit, "give a picture another emotion"),
     "fit-free": (_fit_free, "make pictures of jobs with a frozen model, steered at test time"),
+    "grid": (
+        _grid,
+        "make a picture for every pair of values of two options, as a sheet and a page",
+    ),
     "web": (_web, "open a page in the browser: make, edit, compare, look at runs"),
     "status": (_status, "tell how far a run is, and sum up what there is of it"),
     "fit": (_fit, "fit a task: the parts of muse-mini, an emotion classifier"),
