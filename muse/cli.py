@@ -158,6 +158,12 @@ def _web(words: list[str]) -> int:
     return web(words[1:])
 
 
+def _card(words: list[str]) -> int:
+    from muse.commands.card import card
+
+    return card(words[1:])
+
+
 def _components(words: list[str]) -> int:
     from muse.commands.components import components
 
@@ -177,6 +183,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "fit": (_fit, "fit a task: the parts of muse-mini, an emotion classifier"),
     "evaluate": (_evaluate, "measure the pictures of a finished run"),
     "study": (_study, "make, measure and compare methods on the same jobs, as tables and a page"),
+    "card": (_card, "print the model card of a trained guide"),
     "components": (_components, "list the parts that can be swapped"),
 }
 """Name -> function and one line. Functions import what they need, so that help is instant."""

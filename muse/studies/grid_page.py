@@ -185,11 +185,12 @@ def _beside(file: Path, folder: Path) -> str:
 
 def _told(shown: Shown) -> dict[str, Any]:
     """Of a cell, what the page shows when it is opened."""
-    job = shown.cell.job
+    job, steered = shown.cell.job, shown.cell.arm.emotion
+    kept = [key for key in KEPT if key in shown.record and (steered or key != "target")]
     return {
         "prompt": job.prompt,
         "arm": shown.cell.arm.name,
         "reading": shown.reading,
         "command": shlex.join(["muse", "generate", *generate_words(shown.cell)]),
-        "record": {key: shown.record[key] for key in KEPT if key in shown.record},
+        "record": {key: shown.record[key] for key in kept},
     }
