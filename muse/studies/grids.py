@@ -156,7 +156,7 @@ def _cell(
     """A cell, of one of the `arms`, or of another that is then one of them."""
     said = {**common, **axes}
     preset = said.pop(PRESET, None)
-    job = {name: said.pop(name) for name in OF_JOBS if name in said}
+    job: dict[str, Any] = {name: said.pop(name) for name in OF_JOBS if name in said}
     steered = job.get("emotion", PLAIN[0]).lower() not in PLAIN
     if not steered:
         if "intensity" in job and "emotion" not in axes:
