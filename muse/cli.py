@@ -128,6 +128,12 @@ def _study(words: list[str]) -> int:
     return study(words[1:])
 
 
+def _grid(words: list[str]) -> int:
+    from muse.commands.grid import grid
+
+    return grid(words[1:])
+
+
 def _generate(words: list[str]) -> int:
     from muse.commands.generate import generate
 
@@ -152,6 +158,12 @@ def _web(words: list[str]) -> int:
     return web(words[1:])
 
 
+def _card(words: list[str]) -> int:
+    from muse.commands.card import card
+
+    return card(words[1:])
+
+
 def _components(words: list[str]) -> int:
     from muse.commands.components import components
 
@@ -162,11 +174,16 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "generate": (_generate, "make a picture from a prompt, with an emotion"),
     "edit": (_edit, "give a picture another emotion"),
     "fit-free": (_fit_free, "make pictures of jobs with a frozen model, steered at test time"),
+    "grid": (
+        _grid,
+        "make a picture for every pair of values of two options, as a sheet and a page",
+    ),
     "web": (_web, "open a page in the browser: make, edit, compare, look at runs"),
     "status": (_status, "tell how far a run is, and sum up what there is of it"),
     "fit": (_fit, "fit a task: the parts of muse-mini, an emotion classifier"),
     "evaluate": (_evaluate, "measure the pictures of a finished run"),
     "study": (_study, "make, measure and compare methods on the same jobs, as tables and a page"),
+    "card": (_card, "print the model card of a trained guide"),
     "components": (_components, "list the parts that can be swapped"),
 }
 """Name -> function and one line. Functions import what they need, so that help is instant."""

@@ -480,7 +480,8 @@ def test_a_file_beside_the_user_stands_for_no_module_of_pythons(tmp_path: Path) 
         ),
         (
             ["--model.scheduler", "DDIM", "--model.scheduler.etta", "1"],
-            "Option --model.scheduler: muse.schedulers.DDIM: Option 'etta' is not accepted.",
+            "Option --model.scheduler: muse.schedulers.DDIM: Option 'etta' is not accepted. "
+            "Did you mean 'eta'?",
         ),
         (
             ["--model.watchers", "examples.my_watcher.Gif"],

@@ -153,6 +153,14 @@ def test_recipes_run_on_data_sets(
         assert again.clip.tuned == (kind is SimEmo)
         assert again.labels == kind.published_labels
     assert again.read(torch.rand(1, 3, 32, 32)).shape == (1, 8)
+    assert main(["card", str(output.parent)]) == 0
+    card = capsys.readouterr().out
+    assert (
+        f"{type(again).__name__}, trained on {'FI' if name.endswith('_fi') else 'EmoSet'}" in card
+    )
+    for told in ("| epoch | ", "| training pictures | 16 |", "Of 16 validation pictures"):
+        assert told in card
+    assert str(tmp_path) not in card
     last = tmp_path / "runs" / name / "last.ckpt"
     assert [path.name for path in last.parent.glob("*.ckpt")] == ["last.ckpt"]
     before = torch.load(last, weights_only=True)

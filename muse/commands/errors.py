@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import importlib
+import inspect
 import re
 
 from muse.core.memory import OUT_OF_MEMORY, is_out_of_memory
@@ -62,10 +65,23 @@ def _parser_error(message: str) -> str:
         return f"Option {option} takes a list. Write '[{unread[1]}]'."
     problem = re.search(r"Problem with given class_path '([^']+)':\s*(.+)", message)
     if problem and "Union subtypes" in message:
-        return f"Option {option}: {problem[1]}: {problem[2].strip().rstrip('.')}."
+        return (
+            f"Option {option}: {problem[1]}: {problem[2].strip().rstrip('.')}.{_nearest(message)}"
+        )
     reason = re.sub(r'[Pp]arser key "[^"]+":', "", message)
     reason = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", reason).replace("typing.", "")
-    return f"Option {option}: {' '.join(reason.split())}."
+    return f"Option {option}: {' '.join(reason.split())}.{_nearest(message)}"
+
+
+def _nearest(message: str) -> str:
+    """What a class takes, where an option of a part isn't one of its."""
+    found = re.search(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted", message)
+    if found is None:
+        return ""
+    module, _, name = found[1].rpartition(".")
+    taken = [*inspect.signature(getattr(importlib.import_module(module), name)).parameters]
+    near = difflib.get_close_matches(found[2], taken, n=1)
+    return f" Did you mean {near[0]!r}?" if near else f" It takes: {', '.join(taken) or 'none'}."
 
 
 def _unknown_component(key: str, message: str) -> str | None:

@@ -60,6 +60,7 @@ def study(words: Sequence[str]) -> int:
     notes += few
     arms = [_made(arm, plan, runner, f"{i} of {len(planned)}")
             for i, (arm, plan) in enumerate(planned, start=1)]  # fmt: skip
+    runner.release()
     found = measure(told, folder, jobs, arms, metrics, judges, groups, device, notes)
     written = write(found, folder, device, given.bundle)
     shown = _shown(tables(found)[0])

@@ -144,11 +144,20 @@ class Guidance:
             paper's one scale.
         of_x0: whether guide and similarity see the x0 of the mix, or that of the conditional
             prediction alone (Eq. 7 leaves it open).
+
+    Raises:
+        MuseError: an `emotion` scale that is not above 0.
     """
 
     scale: float = 1.0
     emotion: float | None = None
     of_x0: bool = True
+
+    def __post_init__(self) -> None:
+        if self.emotion is not None and not self.emotion > 0:
+            raise MuseError(
+                f"emotion_scale = {self.emotion:g} is not allowed. Use a number above 0, or null."
+            )
 
     @property
     def reads_null(self) -> bool:

@@ -55,7 +55,7 @@ def read_jobs(path: Path, seed: int, emotions: Sequence[Emotion] = (), count: in
     lines: dict[str, int] = {}
     for number, entry in _entries(file, emotions):
         with _at(file, number):
-            job = _job(entry, file.folder, seed, lines)
+            job = read_job(entry, file.folder, seed, lines)
             if job.id in lines:
                 raise MuseError(
                     f"id {job.id!r} stands in line {lines[job.id]} already. Give every job an id "
@@ -91,7 +91,18 @@ def _at(file: JobsFile, line: int) -> Iterator[None]:
         raise file.at(line, error) from None
 
 
-def _job(entry: Mapping[str, Any], folder: Path, seed: int, taken: Container[str]) -> Job:
+def read_job(entry: Mapping[str, Any], folder: Path, seed: int, taken: Container[str] = ()) -> Job:
+    """A job from its columns.
+
+    Args:
+        entry: column -> value, as a file has it.
+        folder: where a picture's relative path begins.
+        seed: the run's; a job without a seed of its own derives one.
+        taken: names of other jobs: one that is made up differs from them.
+
+    Raises:
+        MuseError: a column that can't be read.
+    """
     prompt, emotion = check_prompt(str(entry.get("prompt") or "")), entry.get("emotion")
     if not emotion or not isinstance(emotion, str | dict):
         raise MuseError(
@@ -130,6 +141,8 @@ def _settings(entry: Mapping[str, Any]) -> dict[str, Any]:
         said["negative_prompt"] = str(said["negative_prompt"])
     if "steps" in said:
         said["steps"] = _whole("steps", said["steps"], 0)
+        if said["steps"] < 1:
+            raise MuseError(f"steps {said['steps']} is out of range. Use 1 or more.")
     if "guidance_scale" in said:
         try:
             said["guidance_scale"] = float(said["guidance_scale"])

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
 from muse.core.emotions import EMOTIONS, order_of
 from muse.core.types import MuseError
+from muse.guides import hub
+from muse.guides.saving import trained_in
 from muse.guides.tower import split_tower, with_tower
 from muse.pretrained.clip import Clip
 from muse.pretrained.weights import fill, labels_in, load_state
@@ -21,10 +24,18 @@ class Guide(nn.Module, ABC):
 
     A subclass writes `forward` and, where its classes stand in another order, sets `labels` in
     its constructor; everything else in muse asks `read`, which goes by name.
+
+    Attributes:
+        labels: its classes, in the order of its logits.
+        weights_option: the constructor's argument that names a file of its weights.
+        trained: how its weights were trained, as `muse fit` notes it beside them; None where that
+            isn't known.
     """
 
     labels: tuple[str, ...] = EMOTIONS
     published_labels: ClassVar[tuple[str, ...]] = EMOTIONS
+    weights_option: ClassVar[str] = "checkpoint"
+    trained: Mapping[str, Any] | None = None
 
     @abstractmethod
     def forward(self, image: Tensor) -> Tensor:
@@ -51,6 +62,67 @@ class Guide(nn.Module, ABC):
                 "labels. Make them as many: one class for each of its labels."
             )
         return logits if order == list(range(len(EMOTIONS))) else logits[:, order]
+
+    def settings(self) -> dict[str, Any]:
+        """What the constructor needs beside a file of weights, as plain values: the name of the
+        CLIP inside, where there is one. A class with more than that says it here.
+        """
+        clip = getattr(self, "clip", None)
+        return {"clip": clip.name} if isinstance(clip, Clip) and clip.name is not None else {}
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Save the guide as a folder to share: ``config.json``, ``model.safetensors`` (in half
+        precision; a CLIP is left out, but for a visual tower that was trained) and ``README.md``, a
+        model card of what is known about its training.
+
+        Raises:
+            MuseError: its class has no weights of its own.
+        """
+        hub.save(self, Path(folder))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        **options: Any,
+    ) -> Self:
+        """Load a guide that `save_pretrained` or `push_to_hub` saved.
+
+        ``Guide.from_pretrained`` finds the class by its name, among those that are imported; a
+        guide of your own class is loaded by that class.
+
+        Args:
+            name: a folder, or a hub id.
+            revision: of the hub's repository.
+            token: for a private one; None takes the one that is logged in.
+            options: of the constructor, in the place of those that were saved, such as ``clip``.
+
+        Raises:
+            MuseError: no such guide, or one of another class, damaged weights, or an option that
+                is missing.
+        """
+        return hub.load(cls, str(name), revision, token, options)
+
+    def push_to_hub(
+        self, repo_id: str, private: bool | None = None, token: str | bool | None = None
+    ) -> str:
+        """Save the guide (`save_pretrained`) into a repository of the hub, which is made where
+        there is none.
+
+        Args:
+            repo_id: such as ``me/simemo-emoset``.
+            private: whether a new one is; None takes the hub's own default.
+            token: None takes the one that is logged in.
+
+        Returns:
+            the address of the commit.
+
+        Raises:
+            MuseError: its class has no weights of its own, or the hub refuses.
+        """
+        return hub.push(self, repo_id, private, token)
 
     def restore(
         self,
@@ -86,6 +158,7 @@ class Guide(nn.Module, ABC):
         if tower is not None:
             self._restore_tower(load_state(tower)[0], tower, wanted=True)
         self.labels = tuple(labels or labels_in(metadata) or self.published_labels)
+        self.trained = trained_in(metadata)
 
     def _restore_tower(self, rest: Mapping[str, Tensor], name: str, wanted: bool = False) -> None:
         clip = getattr(self, "clip", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -50,6 +51,10 @@ class ConvNet(Guide):
         self.features = nn.Sequential(*layers)
         self.fc = nn.Linear(channels, 8)
         self.restore(checkpoint, labels, "features", "fc")
+
+    def settings(self) -> dict[str, Any]:
+        """Its width."""
+        return {"width": self.fc.in_features // 8}
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, 8) in the order of `labels`, of pictures (B, 3, H, W) in about [0, 1]."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from muse.core.types import MuseError
 from muse.guides.base import Guide
 from muse.guides.label_map import LabelMap, map_in
+from muse.guides.saving import trained_in
 from muse.pretrained.weights import fill, labels_in, load_state
 
 WHOLE = {"crop_pct": 1.0, "crop_mode": "center"}
@@ -82,6 +83,9 @@ class TimmClassifier(Guide):
             "crop": json.dumps({key: config[key] for key in WHOLE}),
             **self.emotions.metadata,
         }
+        began = name if pretrained and checkpoint is None else saved.get("started_from")
+        self.metadata |= {"started_from": began} if began else {}
+        self.trained = trained_in(saved)
         if checkpoint is not None:
             own = {key.removeprefix("model."): value for key, value in state.items()}
             fill(self.model, own, checkpoint)

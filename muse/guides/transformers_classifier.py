@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageClassification
@@ -10,6 +11,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from muse.core.types import MuseError
 from muse.guides.base import Guide
 from muse.guides.label_map import LabelMap, map_in
+from muse.guides.saving import trained_in
 from muse.pretrained.models import Preprocessing, load, load_model
 from muse.pretrained.weights import fill, labels_in, load_state
 
@@ -31,6 +33,8 @@ class TransformersClassifier(Guide):
         MuseError: no classifier under that name, one without its head, classes that are not the
             emotions without a map (with a table of them), or weights that don't fit.
     """
+
+    weights_option: ClassVar[str] = "weights"
 
     def __init__(
         self,
@@ -57,6 +61,11 @@ class TransformersClassifier(Guide):
             )
         self.emotions = LabelMap(classes, label_map or map_in(saved), model)
         self.labels, self.metadata = self.emotions.labels, self.emotions.metadata
+        self.trained, self._name = trained_in(saved), model
+
+    def settings(self) -> dict[str, Any]:
+        """The name of its model."""
+        return {"model": self._name}
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, 8) in the order of `labels`, of pictures (B, 3, H, W) in about [0, 1]."""

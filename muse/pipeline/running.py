@@ -104,7 +104,7 @@ def run(
     for line in sampler.remarks((job.prompt for job in jobs), negatives):
         warnings.warn(line, stacklevel=3)
     sink = Results()
-    with RowProgress(len(jobs), len(sampler.setup.grid), visible) as progress:
+    with RowProgress(len(jobs), len(jobs) * len(sampler.setup.grid), visible) as progress:
         make(sampler, jobs, sink, slots, (step_ends, progress))
     done = [sink.results[job.id] for job in jobs]
     wanted = [result for result in done if result.trace.intensity]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
 from muse.backbones import Backbone
+from muse.core.intensity import check_intensity
+from muse.core.types import Guidance
 from muse.presets import FOLDER, sections
 from muse.pretrained.packaged import PACKAGED
 from muse.sampling import Sampler
+from muse.sampling.search import Rests, Search
 
 CONFIGS = {
     "StableDiffusion": "sd15",
@@ -23,6 +26,9 @@ CONFIGS = {
     "GaussianMixture": "toy",
 }
 """Backbone -> the file in ``configs/`` with settings for it."""
+
+LIGHT = ("steering", "timing", "loss", "latents", "scheduler")
+"""The sampler's parts that load nothing."""
 
 
 def not_measured(files: Sequence[str], backbone: Backbone) -> list[str]:
@@ -46,8 +52,28 @@ def not_measured(files: Sequence[str], backbone: Backbone) -> list[str]:
 def preset(file: str, without: Set[str] = frozenset()) -> dict[str, Any]:
     """The sampler's arguments that a packaged file gives, built, but for those in `without`."""
     model = sections(str(FOLDER / file))["model"]
-    said = {option: value for option, value in model.items() if option not in without}
+    return _built({option: value for option, value in model.items() if option not in without})
+
+
+def check(model: Mapping[str, Any]) -> None:
+    """Refuse what `Sampler` would, as far as that shows before a model is loaded.
+
+    Args:
+        model: all of its arguments, as a configuration has them.
+
+    Raises:
+        MuseError: a value that a part, or the sampler itself, doesn't allow.
+    """
+    _built({name: model[name] for name in LIGHT if model.get(name) is not None})
+    Search(*(model[name] for name in ("max_iterations", "tolerance", "stop_on", "keep")))
+    Rests(model["longest_rest"], model["look_until"])
+    Guidance(emotion=model["emotion_scale"])
+    if model["intensity"] is not None:
+        check_intensity(model["intensity"])
+
+
+def _built(said: Mapping[str, Any]) -> dict[str, Any]:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Sampler, skip=set(inspect.signature(Sampler).parameters) - set(said))
-    made = parser.instantiate(parser.parse_object(said))
+    made = parser.instantiate(parser.parse_object(dict(said)))
     return {option: made[option] for option in said}

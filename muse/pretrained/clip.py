@@ -27,6 +27,7 @@ from muse.pretrained.models import Preprocessing, load, load_model
 
 TOWER = ("vision_model", "visual_projection")
 """The parts of a pair that read pictures; SigLIP has no projection."""
+UNNAMED = "this CLIP"
 _SEEN: ContextVar[dict[Any, tuple[Tensor, Tensor]] | None] = ContextVar("_SEEN")
 """Features by CLIP, picture and mode; the picture is kept beside them, so that no other gets its
 number.
@@ -64,7 +65,7 @@ class Clip(nn.Module):
         model: CLIPModel | SiglipModel,
         tokenizer: Any = None,
         processor: Any = None,
-        name: str = "this CLIP",
+        name: str = UNNAMED,
     ) -> None:
         super().__init__()
         if not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
@@ -75,6 +76,7 @@ class Clip(nn.Module):
         self.model = model
         self.tokenizer = tokenizer
         self.tuned = False
+        self._name = name  # a part's plain attributes decide a run's digest; this one doesn't
         config = model.config
         self.is_siglip: bool = config.model_type.startswith("siglip")
         self.preprocess = Preprocessing(processor or _processor(config, self.is_siglip), name)
@@ -83,6 +85,11 @@ class Clip(nn.Module):
             getattr(config, "projection_dim", None) or config.vision_config.hidden_size
         )
         self.context: int = config.text_config.max_position_embeddings
+
+    @property
+    def name(self) -> str | None:
+        """What `load_clip` found it under; None of one that was given as a model."""
+        return None if self._name == UNNAMED else self._name
 
     @property
     def tower(self) -> list[nn.Module]:

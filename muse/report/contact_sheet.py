@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,11 @@ def _twin(row: Sequence[Record]) -> Record | None:
 def tile(sheet: Image.Image, path: Path, left: int, top: int) -> None:
     """Paste a picture file onto a sheet, scaled to `TILE` pixels."""
     with Image.open(path) as file:
-        picture = file.convert("RGB")
+        paste(sheet, file.convert("RGB"), left, top)
+
+
+def paste(sheet: Image.Image, picture: Image.Image, left: int, top: int) -> None:
+    """Paste a picture onto a sheet, scaled to `TILE` pixels, at the foot of its place."""
     small = max(picture.size) < TILE
     filtering = Image.Resampling.BICUBIC if small else Image.Resampling.LANCZOS
     scale = TILE / max(picture.size)
@@ -128,6 +133,7 @@ def caption(
     draw.text((left + TILE, bar + 8), percent, fill=FAINT, font=font(14), anchor="ra")
 
 
+@cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The sheets' lettering."""
     return ImageFont.load_default(size)

@@ -130,10 +130,6 @@ class Sampler(nn.Module):
         reads = looks or loss.needs_similarity
         if reads and similarity is None:
             raise MuseError("The timing or the loss reads a similarity. Give one: `similarity`.")
-        if emotion_scale is not None and not emotion_scale > 0:
-            raise MuseError(
-                f"emotion_scale = {emotion_scale:g} is not allowed. Use a number above 0, or null."
-            )
         if guidance_scale is None:
             guidance_scale = backbone.default_guidance_scale
         self.answers = Answers(backbone, guide, steering, loss, similarity if reads else None)

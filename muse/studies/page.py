@@ -53,10 +53,14 @@ def page(found: Found, figures: Mapping[str, Path]) -> str:
         "title": found.study.title.replace("&", "&amp;").replace("<", "&lt;"),
         "data": data.replace("<", "\\u003c"),  # nothing in it ends the element that it stands in
     }
-    text = (FOLDER / "page.html").read_text(encoding="utf-8")
-    before, *rest = text.split("{{")
+    return filled("page.html", parts)
+
+
+def filled(name: str, parts: Mapping[str, str]) -> str:
+    """The page of that name, with its ``{{ parts }}`` in their places."""
+    before, *rest = (FOLDER / name).read_text(encoding="utf-8").split("{{")
     return before + "".join(
-        parts[name.strip()] + after for name, after in (part.split("}}", 1) for part in rest)
+        parts[part.strip()] + after for part, after in (text.split("}}", 1) for text in rest)
     )
 
 
@@ -136,7 +140,7 @@ class _Images:
     def add(self, paths: Sequence[Path]) -> bool:
         """Take some pictures together; False where they find no room any more."""
         new = [path for path in dict.fromkeys(paths) if path not in self.numbers]
-        made = {path: _small(path) for path in new}
+        made = {path: small(path) for path in new}
         size = sum(len(one) for one in made.values() if one is not None)
         if size > self.room:
             return False
@@ -165,8 +169,8 @@ def _shown(found: Found, images: _Images) -> list[int]:
     return sorted(rows)
 
 
-def _small(path: Path) -> bytes | None:
-    """A picture, shrunk; None of one that can't be read."""
+def small(path: Path) -> bytes | None:
+    """A picture, shrunk to 256 pixels, as WebP; None of one that can't be read."""
     try:
         image = open_picture(path).image
     except MuseError:

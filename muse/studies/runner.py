@@ -22,7 +22,7 @@ from muse.core.stopping import Terminated
 from muse.core.types import MuseError
 from muse.data import Jobs, write_jobs
 from muse.presets import with_presets
-from muse.presets.building import not_measured
+from muse.presets.building import check, not_measured
 from muse.runs import RunFolder
 from muse.runs.deciding import Deciding
 from muse.sampling.arithmetic import arithmetic
@@ -34,6 +34,8 @@ from muse.tasks import FitFree, MuseTrainer
 ONE = ("--model.slots=1", "--trainer.devices=1")
 """Where nothing else is said: seconds are then a picture's own, and a study that was killed ends
 with the same table."""
+LOADED = ("backbone", "guide", "similarity")
+"""Parts that are loaded, which takes long."""
 RETRY = "--model.retry_failed=true"
 STOPPED = {130: KeyboardInterrupt, 143: Terminated}
 """Exit codes of a run that was stopped."""
@@ -76,15 +78,18 @@ class Runner:
 
     Each arm is a folder as `muse fit-free` writes it, known by a digest of its settings and jobs:
     arms that ask for the same share one, those of several studies too. On one device, one picture
-    at a time, unless options say otherwise.
+    at a time, unless options say otherwise. Models that the next run needs too stay loaded.
 
     Args:
         folder: for runs.
         words: options for all arms, after their own.
+        growing: whether a run takes further jobs later: it is then known by its settings alone.
     """
 
-    def __init__(self, folder: Path, words: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, words: Sequence[str] = (), growing: bool = False) -> None:
         self.folder = folder
+        self.growing = growing
+        self.loaded: dict[str, tuple[str, Any]] = {}
         self.words = [word if word != "--retry_failed" else RETRY for word in words]
         self.folders: dict[str, Path] = {}
         self.parser = ArgumentParser(prog="muse study", exit_on_error=False)
@@ -111,10 +116,12 @@ class Runner:
         given = self.parser.parse_args(with_presets(words, "default"))
         said: dict[str, Any] = yaml.safe_load(self.parser.dump(given, skip_unset=False))
         model = {k: v for k, v in said["model"].items() if k not in ("output_dir", "retry_failed")}
+        check(model)
         config = {"trainer": said["trainer"], "model": model}
         wanted, of = arm_jobs(arm, jobs, every)
         whole, _ = arm_jobs(replace(arm, limit=None), every, every)
-        key = json.dumps([Deciding(config).settings, write_jobs(whole)], sort_keys=True)
+        settings, every_job = Deciding(config).settings, "" if self.growing else write_jobs(whole)
+        key = json.dumps([settings, every_job], sort_keys=True)
         folder = self._folder(arm, hashlib.sha256(key.encode()).hexdigest()[:8])
         given.model.output_dir = str(folder)
         return Run(arm, folder, wanted, of, given, config)
@@ -144,9 +151,23 @@ class Runner:
         else:  # Lightning starts its further processes by the command line of this one
             self._apart(run, jobs)
 
+    def release(self) -> None:
+        """Let go of the models that are loaded."""
+        self.loaded = {}
+        _free()
+
     def _here(self, run: Run, jobs: Path) -> None:
-        made = self.parser.instantiate(run.given)
+        wanted = {name: json.dumps(run.config["model"][name], sort_keys=True) for name in LOADED}
+        kept = {name: one for name, one in self.loaded.items() if one[0] == wanted[name]}
+        if kept != self.loaded:
+            self.loaded = kept  # before others are loaded beside them
+            _free()
+        given = run.given.clone()
+        for name, (_, part) in kept.items():
+            given.model[name] = part
+        made = self.parser.instantiate(given)
         task = made.model
+        self.loaded = {name: (wanted[name], task.parts[name]) for name in LOADED}
         task.config = as_yaml(dict(run.config))
         task.notes = not_measured(run.arm.config, task.sampler.backbone)
         made.trainer.fit_free(task, Jobs(jobs))
@@ -155,9 +176,7 @@ class Runner:
         if task.sampler.backbone.reads_pictures and not counted.is_file():
             write_text(counted, json.dumps(asdict(arithmetic(task.sampler))) + "\n")
         del made, task
-        if torch.cuda.is_available():
-            gc.collect()  # a model and its trainer know each other
-            torch.cuda.empty_cache()
+        _free()
         if stopped is not None:
             raise stopped
 
@@ -173,3 +192,10 @@ class Runner:
             raise STOPPED[code]
         if code not in (0, 1):
             raise MuseError(f"its processes ended with {code}; see what they said above.")
+
+
+def _free() -> None:
+    """Give memory of the GPU back that nobody holds any more."""
+    if torch.cuda.is_available():
+        gc.collect()  # a model and its trainer know each other
+        torch.cuda.empty_cache()

@@ -1,5 +1,6 @@
 """Training an emotion classifier, any `Guide`."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,8 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics.classification import MulticlassAccuracy
+from torch.utils.data import DataLoader
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from muse.core.emotions import EMOTIONS, order_of
 from muse.core.types import MuseError
@@ -18,6 +20,7 @@ from muse.guides import Guide, save_classifier
 from muse.mini.augment import degrade
 from muse.mini.optimizing import with_one_cycle
 from muse.pretrained.clip import Clip, features
+from muse.runs.records import versions
 from muse.tasks.resuming import Resumable
 
 TOWER_DECAY = 1e-5
@@ -33,7 +36,8 @@ class EmotionClassification(Resumable):
     w > 0 needs `tower_rate` > 0. A CLIP inside stays frozen otherwise.
 
     Batches are those of `muse.data.EmoSet`, `muse.data.FI` or `muse.mini.SceneData`. Logged are
-    loss and accuracy, and at each validation's end the accuracy of every emotion.
+    loss and accuracy, and at each validation's end the accuracy of every emotion. The saved file
+    notes how its weights were trained, and the confusion of that validation (`Guide.trained`).
 
     Args:
         guide: the classifier, with random weights or ones to go on from.
@@ -72,6 +76,7 @@ class EmotionClassification(Resumable):
         self.learning_rate, self.tower_rate = learning_rate, tower_rate
         self.weight_decay = weight_decay
         self.language_weight, self.tower_from_epoch = language_weight, tower_from_epoch
+        self.before = guide.trained is not None
         self.halve_every, self.augment = halve_every, augment
         self._check()
         order_of(guide.labels)  # refuses other classes before any training
@@ -83,6 +88,7 @@ class EmotionClassification(Resumable):
             part.requires_grad_(True)
         self.accuracy = MulticlassAccuracy(len(EMOTIONS), average="micro")
         self.accuracies = MulticlassAccuracy(len(EMOTIONS), average="none")
+        self.confusion = MulticlassConfusionMatrix(len(EMOTIONS))
         # The best validation accuracy so far; a buffer, so that a resumed run knows it.
         self.register_buffer("best", torch.tensor(-1.0))
 
@@ -162,18 +168,20 @@ class EmotionClassification(Resumable):
         self.log("val/loss", loss, batch_size=len(logits), sync_dist=True)
         self.accuracy.update(logits, batch["emotion"])
         self.accuracies.update(logits, batch["emotion"])
+        self.confusion.update(logits, batch["emotion"])
 
     def on_validation_epoch_end(self) -> None:
         """Logs `val/accuracy` and `val/accuracy/<emotion>`; saves the guide if it is the best."""
         accuracy, accuracies = self.accuracy.compute(), self.accuracies.compute()
-        self.accuracy.reset()
-        self.accuracies.reset()
+        confusion: list[list[int]] = self.confusion.compute().tolist()
+        for metric in (self.accuracy, self.accuracies, self.confusion):
+            metric.reset()
         self.log("val/accuracy", accuracy, prog_bar=True)
         each = {f"val/accuracy/{name}": accuracies[i] for i, name in enumerate(EMOTIONS)}
         self.log_dict(each)
         if not self.trainer.sanity_checking and accuracy > self.best:
             self.best.copy_(accuracy)
-            self._save()
+            self._save(confusion)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW, the visual tower at its own rate; one cycle, or halved every so often."""
@@ -223,9 +231,38 @@ class EmotionClassification(Resumable):
                 quality = f"the last weights, as the best ones ({quality}) are gone"
         print(f"{quality}; saved to {self.output}")
 
-    def _save(self) -> None:
+    def _save(self, confusion: list[list[int]] | None = None) -> None:
         if self.trainer.is_global_zero:
+            told = {} if confusion is None else {"validation": {"confusion": confusion}}
+            self.guide.trained = {**self._told(), **told}
             save_classifier(self.guide, self.guide.labels, self.output)
+
+    def _told(self) -> dict[str, Any]:
+        """How the guide has been trained so far: what its card tells."""
+        trainer, data = self.trainer, getattr(self.trainer, "datamodule", None)
+        recipe: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("learning_rate", "weight_decay", "language_weight", "augment")
+        }
+        if self.tower_rate > 0:
+            recipe |= {"tower_rate": self.tower_rate, "tower_from_epoch": self.tower_from_epoch}
+        recipe |= {} if self.halve_every is None else {"halve_every": self.halve_every}
+        recipe |= {"accumulate_grad_batches": trainer.accumulate_grad_batches}
+        recipe |= {"devices": trainer.world_size, "precision": trainer.precision}
+        seed = os.environ.get("PL_GLOBAL_SEED")  # where Lightning keeps the one that was set
+        recipe |= {} if seed is None else {"seed": int(seed)}
+        told: dict[str, Any] = {"schema": 1, "guide": type(self.guide).__name__}
+        if data is not None:
+            told["data"] = {"name": type(data).__name__}
+            loader = trainer.train_dataloader
+            if isinstance(loader, DataLoader) and loader.batch_size is not None:
+                told["data"]["train"] = len(loader.dataset)  # type: ignore[arg-type]
+            if isinstance(getattr(data, "batch_size", None), int):
+                told["data"]["batch_size"] = data.batch_size
+        told |= {"recipe": recipe, "epoch": trainer.current_epoch + 1}
+        told |= {"epochs": trainer.max_epochs} if (trainer.max_epochs or 0) > 0 else {}
+        told |= {"before": True} if self.before else {}
+        return {**told, "versions": versions()}
 
 
 def _halved(every: int, start: int, epoch: int) -> float:

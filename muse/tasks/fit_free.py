@@ -147,9 +147,10 @@ class FitFree(L.LightningModule):
         slots = Slots(self.slots, meter_of(self.device), self._note)
         self.sink.made_by = self._made_by()
         first = self.trainer.is_global_zero
-        left = self._left(work) if first else 0
-        steps = len(self.sampler.setup.grid)
-        with RowProgress(left, steps, first) as progress:
+        left = self._left(work) if first else []
+        common = len(self.sampler.setup.grid)
+        steps = sum(common if job.steps is None else job.steps for job in left)
+        with RowProgress(len(left), steps, first) as progress:
             watchers = (self.tickets, progress, Watchers(self.watchers, heeded=False))
             drawn = takewhile(lambda number: number < len(work), self.tickets)
             make(self.sampler, (work[number] for number in drawn), self.sink, slots, watchers)
@@ -160,11 +161,11 @@ class FitFree(L.LightningModule):
             if first and self.tickets.processes > 1:
                 make(self.sampler, work, self.sink, slots, watchers)
 
-    def _left(self, work: Sequence[Job]) -> int:
-        """How many of `work` are to do; what is there is told."""
-        left = sum(map(self.sink.todo, work))
-        if left < len(work):
-            self._note(f"{len(work) - left} of {len(work)} pictures are there already.")
+    def _left(self, work: Sequence[Job]) -> list[Job]:
+        """What of `work` is to do; what is there is told."""
+        left = [job for job in work if self.sink.todo(job)]
+        if len(left) < len(work):
+            self._note(f"{len(work) - len(left)} of {len(work)} pictures are there already.")
         for line in self.sink.remarks():
             self._note(line)
         return left

@@ -26,7 +26,7 @@ class RowProgress(Watcher):
 
     Args:
         rows: how many pictures will be made.
-        steps: sampling steps of each.
+        steps: sampling steps of all of them.
         visible: False shows nothing (other devices' bars).
     """
 
@@ -42,7 +42,7 @@ class RowProgress(Watcher):
             console=Console(stderr=True),
             disable=not visible,
         )
-        self.task = self.bar.add_task("", total=rows * steps, done=self._done(), work="")
+        self.task = self.bar.add_task("", total=steps, done=self._done(), work="")
 
     def __enter__(self) -> RowProgress:
         self.bar.start()
