@@ -113,7 +113,7 @@ def _seconds(work: Callable[[], object], repeats: int, count: int) -> float:
 
 
 def _plain(parts: Mapping[str, Any], count: int, repeats: int) -> Line:
-    sampler = Sampler(**{**parts, "timing": Never(), "similarity": parts["similarity"]})
+    sampler = Sampler(**{**parts, "timing": Never()})
     work = [Job(job.id, job.prompt, None, job.seed) for job in jobs(count)]
     return Line("plain pictures", _seconds(lambda: list(sampler.sample(work, 8)), repeats, count))
 

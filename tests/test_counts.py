@@ -1,6 +1,7 @@
 """What a run costs: model calls, model rows and backward passes, counted."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -284,7 +285,7 @@ def test_operations_are_those_of_the_networks(tiny_folder):
     # back through frozen weights costs about as much as there; attention twice as much
     assert 1.8 < bare.gradients / bare.predictions < 2.6
     assert 1.8 < bare.decoder_gradients / bare.decodings < 2.6
-    assert read.of(Cost(2, 3, 5, 7)) == (
+    assert read.of(asdict(Cost(2, 3, 5, 7))) == (
         2 * read.predictions + 3 * read.gradients
         + 5 * read.decodings + 7 * read.decoder_gradients
     )  # fmt: skip

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from huggingface_hub.errors import HTTPError
+from safetensors.torch import save_file
 
 from muse.backbones import BayesGuide
 from muse.cli import main
@@ -72,6 +75,31 @@ def test_a_folder_is_the_guide(run: Path, shared: Path) -> None:
         assert str(run).encode() not in path.read_bytes(), "no path of the machine that trained"
 
 
+def test_a_training_runs_folder_is_the_guide_too(run: Path, tmp_path: Path) -> None:
+    shutil.copy(run / "simemo.safetensors", tmp_path)
+    again = Guide.from_pretrained(tmp_path, clip=str(run / "clip"))
+    first = SimEmo(str(run / "clip"), str(run / "simemo.safetensors"))
+    assert torch.equal(reads(again), reads(first))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"data": "EmoSet", "validation": {}, "recipe": [], "versions": 3, "epoch": "last"},
+        {"data": {}, "validation": {"confusion": [[1]]}},
+        {"validation": {"confusion": [[0] * 8] * 8}},
+    ],
+)
+def test_what_a_file_says_of_its_training_may_be_anything(
+    told: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = {"a": torch.zeros(1)}
+    file = tmp_path / "strange.safetensors"
+    save_file(weights, file, {"trained": json.dumps({"guide": "ConvNet", **told})})
+    assert main(["card", str(file)]) == 0
+    assert "# ConvNet" in capsys.readouterr().out
+
+
 def test_a_card_tells_what_is_known(
     run: Path, shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,14 +158,14 @@ def test_a_clip_with_a_public_name_is_told(tmp_path: Path) -> None:
 class Hub:
     """Takes what is pushed, or refuses it."""
 
-    refuses = False
+    refuses: Exception | None = None
 
     def __init__(self, token: Any = None) -> None:
         self.token = token
 
     def create_repo(self, repo_id: str, private: bool | None, exist_ok: bool) -> Any:
-        if self.refuses:
-            raise OSError("401 Client Error\nmore lines")
+        if self.refuses is not None:
+            raise self.refuses
         self.made = (repo_id, private, exist_ok)
         return SimpleNamespace(repo_id=repo_id)
 
@@ -167,9 +195,13 @@ def test_to_the_hub_and_back(
     monkeypatch.setattr("muse.guides.hub.snapshot_download", fetched)
     again = Guide.from_pretrained("me/simemo", revision="v1", clip=str(run / "clip"))
     assert torch.equal(reads(again), reads(guide))
-    monkeypatch.setattr(Hub, "refuses", True)
-    with pytest.raises(MuseError, match=r"The hub doesn't take 'me/simemo' \(401 Client Error\)"):
-        guide.push_to_hub("me/simemo")
+    for error, says in (
+        (OSError("401 Client Error\nmore lines"), "401 Client Error"),
+        (HTTPError("no route to the hub"), "no route to the hub"),  # what a lost network raises
+    ):
+        monkeypatch.setattr(Hub, "refuses", error)
+        with pytest.raises(MuseError, match=rf"The hub doesn't take 'me/simemo' \({says}\)"):
+            guide.push_to_hub("me/simemo")
 
 
 def test_what_is_refused(

@@ -405,6 +405,11 @@ def test_masks_that_are_none(name: str, says: str, files: Path) -> None:
     assert found["a"].failure is None
 
 
+def test_a_view_that_is_none() -> None:
+    with pytest.raises(MuseError, match="mask_view = 'Inside' is not allowed"):
+        cells(GaussianNoise(), mask_view="Inside")
+
+
 def test_white_where_nothing_is_edited(files: Path) -> None:
     edge = Image.new("L", (64, 16))
     edge.paste(255, (0, 0, 8, 16))

@@ -182,6 +182,12 @@ def test_jobs_keep_their_own_settings(
     made.clear()
     assert fit_free(run, *words) == 0
     assert made == []
+    whole = jobs.read_text()
+    jobs.write_text(whole.replace("1,5,3.0,a forest", "1,,3.0,a forest"))
+    capsys.readouterr()
+    assert fit_free(run, *words) == 2, "what is taken away is a change, too"
+    assert "of job 'a' steps was 5, is None" in one_line(capsys)
+    jobs.write_text(whole)
     again_ = ["fit-free", "--config", str(run / "config.yaml"), "--output_dir", str(copy)]
     assert main(again_) == 0
     assert pictures(copy) == pictures(run)

@@ -345,6 +345,8 @@ def test_outside_of_a_mask_an_edit_is_its_source_at_its_own_scale(
     Image.new("L", (90, 90)).save(mask)
     assert main([*ask, "--mask", str(mask)]) == 2
     assert "is 90x90, and what it masks 120x90" in capsys.readouterr().err
+    assert main(["generate", "a dog", "--mask", str(mask)]) == 2
+    assert "there is none. Add --emotion" in capsys.readouterr().err
 
 
 def test_a_run_with_masks(tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:

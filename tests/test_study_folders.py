@@ -129,7 +129,7 @@ def test_a_run_is_an_arm_with_what_it_cost(
     assert means(table, "evaluations") == {"run": pytest.approx((3 * 14 + 2 * 21) / 5)}
     assert means(table, "GFLOP") == {"run": None}, "nobody counted"
     each = {"predictions": 1e9, "gradients": 2e9, "decodings": 3e9, "decoder_gradients": 5e9}
-    (folder / "run/arithmetic.json").write_text(json.dumps(each))
+    (folder / "run.arithmetic.json").write_text(json.dumps(each))
     assert study(folder, arms=[{"name": "run", "folder": "run"}]) == 1
     [table] = found(folder)["tables"]
     dog, cat = 10 + 2 * 4 + 3, 20 + 2 + 3 + 5

@@ -29,6 +29,9 @@ def load_shared(
     Raises:
         OSError, ValueError: as diffusers and transformers raise them.
     """
+    strange = [part for part in shared if not isinstance(index.get(part), list)]
+    if strange:
+        raise ValueError(f"it shares {', '.join(strange)}, which its model_index.json doesn't name")
     sources: dict[str, Source] = {part: (*index[part], at) for part, at in shared.items()}
     made = {source: _load(*source, dtype) for source in dict.fromkeys(sources.values())}
     return {part: made[source] for part, source in sources.items()}
@@ -37,7 +40,9 @@ def load_shared(
 def _load(library: str, name: str, folder: Path, dtype: torch.dtype) -> Any:
     if library not in LIBRARIES:  # an index decides no code that is run
         raise ValueError(f"a part of {library!r} is shared, not of {' or '.join(LIBRARIES)}")
-    kind = getattr(importlib.import_module(library), name)
+    kind = getattr(importlib.import_module(library), name, None)
+    if kind is None:
+        raise ValueError(f"{library} has no {name}")
     if not issubclass(kind, nn.Module):
         return kind.from_pretrained(folder)
     word = "dtype" if library == "transformers" else "torch_dtype"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from muse.commands.short import ShortForm, output_file
 from muse.core.intensity import parse_emotion
 from muse.core.jobs import Job
+from muse.core.types import MuseError
 from muse.data.jobs import check_prompt, check_seed, job_name
 
 
@@ -23,6 +24,8 @@ def generate(words: Sequence[str]) -> int:
     given = form.parse(words)
     prompt = check_prompt(given.prompt)
     target, at = (None, None) if given.emotion is None else parse_emotion(given.emotion)
+    if given.mask is not None and target is None:
+        raise MuseError("--mask says where an emotion may act, and there is none. Add --emotion.")
     name, seed = job_name(prompt, target or {}, at), check_seed(given.seed, 0)
     job = Job(name, prompt, target, seed, intensity=at, mask=form.mask(given))
     return form.make(given, job, output_file(given.out, job, given.plain))

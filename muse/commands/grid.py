@@ -67,7 +67,7 @@ def _parser() -> ArgumentParser:
         usage="muse grid PROMPT --x OPTION=VALUE,... [--y OPTION=VALUE,...] [--OPTION VALUE ...]",
         description="Make a picture for every pair of values, and lay them out as a labelled sheet "
         "and a page. What is there stays; the same command goes on, and more values add to it. "
-        "Options of muse generate (--steps, --guide, ...) go to all cells.",
+        "Options of the model (--steps, --guide, ...) go to all cells.",
         exit_on_error=False,
     )
     options = (

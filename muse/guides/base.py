@@ -158,7 +158,7 @@ class Guide(nn.Module, ABC):
         if tower is not None:
             self._restore_tower(load_state(tower)[0], tower, wanted=True)
         self.labels = tuple(labels or labels_in(metadata) or self.published_labels)
-        self.trained = trained_in(metadata)
+        self.trained = trained_in(metadata) or {}
 
     def _restore_tower(self, rest: Mapping[str, Tensor], name: str, wanted: bool = False) -> None:
         clip = getattr(self, "clip", None)

@@ -36,6 +36,40 @@ RECIPE = {
 """What a training notes -> how the card calls it."""
 
 
+def _is_data(told: Any) -> bool:
+    return isinstance(told, dict) and isinstance(told.get("name"), str)
+
+
+def _is_validation(told: Any) -> bool:
+    counts = told.get("confusion") if isinstance(told, dict) else None
+    return (
+        isinstance(counts, list)
+        and len(counts) == len(EMOTIONS)
+        and all(isinstance(row, list) and len(row) == len(EMOTIONS) for row in counts)
+        and all(isinstance(count, int) and count >= 0 for row in counts for count in row)
+        and any(map(any, counts))
+    )
+
+
+def _is_table(told: Any) -> bool:
+    return isinstance(told, dict)
+
+
+def _is_number(told: Any) -> bool:
+    return isinstance(told, int)
+
+
+FORMS = {
+    "data": _is_data,
+    "validation": _is_validation,
+    "recipe": _is_table,
+    "versions": _is_table,
+    "epoch": _is_number,
+    "epochs": _is_number,
+}
+"""What is told of a training, and of what form that has to be."""
+
+
 @dataclass(frozen=True)
 class About:
     """What a file of weights, and the folder around it, tell of a guide.
@@ -84,8 +118,14 @@ class About:
 
     @property
     def trained(self) -> Mapping[str, Any]:
-        """How they were trained, empty where that isn't known."""
-        return trained_in(self.metadata) or {}
+        """How they were trained, as far as that is known and has the form that `muse fit` notes;
+        a file may say anything.
+        """
+        told = dict(trained_in(self.metadata) or {})
+        for name, fits in FORMS.items():
+            if name in told and not fits(told[name]):
+                del told[name]
+        return told
 
     @property
     def kind(self) -> str | None:
@@ -195,7 +235,7 @@ def _use(about: About, kind: str, repo: str | None) -> list[str]:
     needs = [str(name) for name in about.config.get("needs") or []]
     given = "".join(f", {name}=..." for name in needs)
     options = {**about.options, **dict.fromkeys(needs, "...")}
-    weights = "weights" if "model" in options else "checkpoint"
+    weights = about.config.get("weights", "checkpoint")
     words = [f"--model.guide {kind}", *(f"--model.guide.{n} {v}" for n, v in options.items())]
     words.append(f"--model.guide.{weights} {about.file.name}")
     lines = ["```python", "from muse.guides import Guide", ""]

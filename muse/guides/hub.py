@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HTTPError
 
 from muse.core.digests import file_digest
 from muse.core.files import make_folder, write_text, written
@@ -53,6 +54,7 @@ def save(guide: Any, folder: Path, repo: str | None = None) -> None:
         parameters = inspect.signature(type(guide)).parameters
         needed = [key for key, one in parameters.items() if one.default is one.empty]
         told: dict[str, Any] = {"class": name, "options": options}
+        told["weights"] = guide.weights_option
         told["needs"] = [key for key in needed if key not in options]
         told |= {"sha256": file_digest(folder / WEIGHTS), "muse": version("muse-emotion")}
         write_text(folder / CONFIG, json.dumps(told, indent=1) + "\n")
@@ -87,7 +89,7 @@ def load(
     if wrong is not None:
         raise MuseError(f"{cls.__name__} has no option {wrong!r}. It has: {', '.join(parameters)}.")
     of_weights: str = cls.weights_option  # type: ignore[attr-defined]
-    given[of_weights] = str(folder / WEIGHTS)
+    given[of_weights] = str(about.file)
     for option, parameter in parameters.items():
         if option not in given and parameter.default is parameter.empty:
             raise MuseError(
@@ -114,7 +116,7 @@ def push(guide: Any, repo_id: str, private: bool | None, token: str | bool | Non
             told = api.upload_folder(
                 repo_id=made.repo_id, folder_path=folder, commit_message=message
             )
-        except (OSError, ValueError) as error:
+        except (HTTPError, OSError, ValueError) as error:
             raise MuseError(
                 f"The hub doesn't take {repo_id!r} ({_line(error)}). Log in (hf auth login) as "
                 "somebody who may write there, or give another name."
@@ -148,9 +150,10 @@ def _fetched(name: str, revision: str | None, token: str | bool | None) -> Path:
 
 def _everywhere(value: Any) -> bool:
     """Whether a setting means the same on another machine: no path of this one's."""
-    if not isinstance(value, str) or value.partition("/")[0] in PACKAGED:
+    if not isinstance(value, str) or not value or value.partition("/")[0] in PACKAGED:
         return True
-    return not Path(value).exists()
+    path = Path(value)
+    return not (path.exists() or path.is_absolute() or value[0] in ".~" or len(path.parts) > 2)
 
 
 def _line(error: BaseException) -> str:

@@ -85,7 +85,7 @@ class TimmClassifier(Guide):
         }
         began = name if pretrained and checkpoint is None else saved.get("started_from")
         self.metadata |= {"started_from": began} if began else {}
-        self.trained = trained_in(saved)
+        self.trained = None if checkpoint is None else trained_in(saved) or {}
         if checkpoint is not None:
             own = {key.removeprefix("model."): value for key, value in state.items()}
             fill(self.model, own, checkpoint)

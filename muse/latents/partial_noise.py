@@ -7,7 +7,6 @@ from collections.abc import Generator
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 
 from muse.backbones import Backbone
 from muse.backbones.base import Size
@@ -59,10 +58,7 @@ class PartialNoise(LatentSource):
                 f"Use {math.ceil(1000 / steps) / 1000:g} or more, or more steps."
             )
         noised = Denoised(latent, torch.randn(latent.shape, generator=job.noise()).to(latent))
-        x = noised.at(grid[node].alpha, grid[node].sigma)
-        path: list[Tensor] = []
-        if job.mask is not None:
-            later = (grid[i] for i in range(node + 1, steps))
-            path = [x, *(noised.at(there.alpha, there.sigma) for there in later), latent]
-        return Start(x, node, path)
+        nodes = [grid[i] for i in range(node, steps if job.mask is not None else node + 1)]
+        way = [noised.at(here.alpha, here.sigma) for here in nodes]
+        return Start(way[0], node, [*way, latent] if job.mask is not None else ())
         yield  # makes this a row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence, Set
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -75,5 +76,6 @@ def check(model: Mapping[str, Any]) -> None:
 def _built(said: Mapping[str, Any]) -> dict[str, Any]:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Sampler, skip=set(inspect.signature(Sampler).parameters) - set(said))
-    made = parser.instantiate(parser.parse_object(dict(said)))
+    # Parsing puts namespaces into lists of parts, in place.
+    made = parser.instantiate(parser.parse_object(deepcopy(dict(said))))
     return {option: made[option] for option in said}

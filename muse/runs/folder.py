@@ -193,9 +193,9 @@ class RunFolder(Sink):
         for job in jobs:
             was, now = self.entries.get(job.id, {}), job_entry(job)
             words = [
-                f"{name} was {was.get(name)!r}, is {value!r}"
-                for name, value in now.items()
-                if name not in PICTURES and was.get(name) != value  # what is in them counts
+                f"{name} was {was.get(name)!r}, is {now.get(name)!r}"
+                for name in {**was, **now}
+                if name not in PICTURES and was.get(name) != now.get(name)  # what is in them counts
             ]
             changes += [f"of job {job.id!r} {', '.join(words)}"] if was and words else []
         return changes

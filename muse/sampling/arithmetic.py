@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from muse.core.results import Cost
-from muse.sampling.sampler import Sampler
+from muse.sampling.sampler import Sampler, frozen
 
 
 @dataclass(frozen=True)
@@ -33,25 +33,27 @@ class Arithmetic:
     decodings: float
     decoder_gradients: float
 
-    def of(self, cost: Mapping[str, float] | Cost) -> float:
-        """Operations of a picture that has cost so many passes."""
-        counts = asdict(cost) if isinstance(cost, Cost) else cost
-        return sum(each * counts[name] for name, each in asdict(self).items())
+    def of(self, cost: Mapping[str, float]) -> float:
+        """Operations of a picture that has cost so many passes, as its record counts them."""
+        return sum(each * cost[name] for name, each in asdict(self).items())
 
 
 def arithmetic(sampler: Sampler) -> Arithmetic:
-    """Count the operations of a sampler's model and readers, at its own size, by making each kind
-    of pass once: matrix products, convolutions and attention, by torch's own formulas.
+    """Count the operations of a sampler's model and readers, at its own size, by torch's own
+    formulas for matrix products, convolutions and attention. Each kind of pass is made once with
+    tensors that have shapes and no values: nothing is computed but an empty prompt's embedding.
 
     Args:
-        sampler: its parts are frozen.
+        sampler: of any device.
     """
     answers, setup = sampler.answers, sampler.setup
     backbone = answers.backbone
-    cond = sampler.prompts("")
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    cond = {name: fake.from_tensor(value) for name, value in sampler.prompts("").items()}
     node = setup.grid[len(setup.grid) // 2]
     like = cond["tokens"]
-    x = torch.zeros(1, *backbone.latent_shape(setup.size), device=like.device)
+    with fake:
+        x = torch.zeros(1, *backbone.latent_shape(setup.size), device=like.device)
 
     def predict() -> list[Tensor]:
         leaves = [x.requires_grad_(), like.detach().requires_grad_()]
@@ -66,9 +68,14 @@ def arithmetic(sampler: Sampler) -> Arithmetic:
             seen = seen + answers.similarity(image, [""]).sum()
         return [seen, leaf] if torch.is_grad_enabled() else []
 
-    return Arithmetic(
-        *(_count(work, gradient) for work in (predict, look) for gradient in (False, True))
-    )
+    with frozen(sampler):
+        return Arithmetic(
+            *(
+                _count(work, gradient, fake)
+                for work in (predict, look)
+                for gradient in (False, True)
+            )
+        )
 
 
 class _Counter(TorchDispatchMode):
@@ -84,9 +91,10 @@ class _Counter(TorchDispatchMode):
         return made
 
 
-def _count(work: Callable[[], list[Tensor]], gradient: bool) -> float:
+def _count(work: Callable[[], list[Tensor]], gradient: bool, fake: FakeTensorMode) -> float:
     # torch has formulas for the attention of GPUs, none for that of CPUs: written out, both count.
     with (
+        fake,
         _Counter() as counter,
         sdpa_kernel(SDPBackend.MATH),
         torch.set_grad_enabled(gradient),

@@ -153,7 +153,7 @@ class Sampler(nn.Module):
             negative_prompt,
             size,
             self.prompts,
-            mask_view=mask_view or "whole",
+            mask_view=_view(mask_view),
         )
         self.setup = common if intensity is None else self._at(intensity, common)
 
@@ -259,6 +259,14 @@ class Sampler(nn.Module):
         """As torch's, which `to` and the like go through; afterwards prompts are encoded anew."""
         self.prompts.clear()
         return super()._apply(fn, recurse)
+
+
+def _view(given: str | None) -> Literal["whole", "inside"]:
+    if given in (None, "whole"):
+        return "whole"
+    if given == "inside":
+        return "inside"
+    raise MuseError(f"mask_view = {given!r} is not allowed. Use whole or inside.")
 
 
 _HELD: dict[int, list[Any]] = {}

@@ -19,8 +19,6 @@ from muse.sampling.arithmetic import Arithmetic
 from muse.studies.file import Arm
 
 COSTS = ("gradients", "evaluations", "GFLOP", "seconds")
-ARITHMETIC = "arithmetic.json"
-"""In the folder of an arm's run: the operations of each kind of pass."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +63,11 @@ class ArmPictures:
         return gradients, evaluations, operations, float(record.get("seconds", math.nan))
 
 
+def counted(folder: Path) -> Path:
+    """The file beside a run's folder with the operations of each kind of pass."""
+    return folder.with_name(f"{folder.name}.arithmetic.json")
+
+
 def run_pictures(
     arm: Arm, folder: Path, jobs: Mapping[str, str], config: Mapping[str, Any]
 ) -> ArmPictures:
@@ -88,8 +91,8 @@ def run_pictures(
     if failed:
         names = _some(list(failed))
         remarks.append(f"Arm {arm.name!r}: {len(failed)} jobs failed ({names}).")
-    counted = folder / ARITHMETIC
-    arithmetic = json.loads(counted.read_text(encoding="utf-8")) if counted.is_file() else {}
+    file = counted(folder)
+    arithmetic = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return ArmPictures(arm, folder, files, done, failed, config, arithmetic, remarks)
 
 

@@ -16,7 +16,7 @@ from muse.core.emotions import COLORS, strongest
 from muse.core.files import write_text
 from muse.core.intensity import emotion_text
 from muse.core.pictures import save_png
-from muse.report.contact_sheet import FAINT, TILE, caption, tile
+from muse.report.contact_sheet import FAINT, TILE, caption, font, tile
 from muse.report.grid_sheet import Sheet, lines, parts
 from muse.runs.records import Record, target_probability, versions
 from muse.studies.grids import Cell, Grid, generate_words
@@ -96,7 +96,7 @@ def _sheet(
             if shown.file is None:
                 text = "not made" if shown.failed is None else f"failed: {shown.failed}"
                 for number, line in enumerate(lines(text, TILE, 14, 6)):
-                    sheet.draw.text((left, top + 8 + 18 * number), line, fill=FAINT)
+                    sheet.draw.text((left, top + 8 + 18 * number), line, fill=FAINT, font=font(14))
                 continue
             tile(sheet.image, shown.file, left, top)
             if shown.reading is not None:

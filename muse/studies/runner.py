@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from muse.presets import with_presets
 from muse.presets.building import check, not_measured
 from muse.runs import RunFolder
 from muse.runs.deciding import Deciding
+from muse.sampling import Sampler
 from muse.sampling.arithmetic import arithmetic
-from muse.studies.arms import ARITHMETIC, ArmPictures, run_pictures
+from muse.studies.arms import ArmPictures, counted, run_pictures
 from muse.studies.file import Arm
 from muse.studies.jobs import arm_jobs
 from muse.tasks import FitFree, MuseTrainer
@@ -170,15 +172,22 @@ class Runner:
         self.loaded = {name: (wanted[name], task.parts[name]) for name in LOADED}
         task.config = as_yaml(dict(run.config))
         task.notes = not_measured(run.arm.config, task.sampler.backbone)
+        self._count(run, task.sampler)
         made.trainer.fit_free(task, Jobs(jobs))
         stopped = task.stopped
-        counted = run.folder / ARITHMETIC
-        if task.sampler.backbone.reads_pictures and not counted.is_file():
-            write_text(counted, json.dumps(asdict(arithmetic(task.sampler))) + "\n")
         del made, task
         _free()
         if stopped is not None:
             raise stopped
+
+    def _count(self, run: Run, sampler: Sampler) -> None:
+        """Note what each kind of pass takes, once; nothing of a model that needs values for it.
+        nothing.
+        """
+        file = counted(run.folder)
+        if sampler.backbone.reads_pictures and not file.is_file():
+            with suppress(Exception):  # whatever a model of the user's own does with no values
+                write_text(file, json.dumps(asdict(arithmetic(sampler))) + "\n")
 
     def _apart(self, run: Run, jobs: Path) -> None:
         config = self.folder / f"{run.folder.name}.yaml"

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from muse.backbones import StableDiffusion
-from muse.core.types import Node, per_row
+from muse.core.types import Denoised, MuseError, Node
 from muse.mini.augment import windows_then_whole
 from muse.mini.data import SceneBatch
 from muse.mini.export import part_folder, save_part
@@ -47,6 +47,9 @@ class DecoderTuning(Resumable):
         drawn: the share of latents that are the diffusion model's, in [0, 1]; above 0 the folder
             has to be a whole pipeline, and captions are those of its training.
         until: the noisiest of its nodes, as a share of the schedule, in (0, 1].
+
+    Raises:
+        MuseError: a share out of range, or a part that is missing in the folder.
     """
 
     def __init__(
@@ -72,6 +75,12 @@ class DecoderTuning(Resumable):
         vae = AutoencoderKL.from_pretrained(self.folder, torch_dtype=torch.float32)
         self.vae = vae.to(memory_format=torch.channels_last).train().requires_grad_(False)
         self.vae.decoder.requires_grad_(True)
+        for name, value, allowed in (
+            ("drawn", drawn, 0 <= drawn <= 1),
+            ("until", until, 0 < until <= 1),
+        ):
+            if not allowed:
+                raise MuseError(f"{name} = {value:g} is out of range. Use a share of 1.")
         self.drawn, self.until = drawn, until
         # Not a child: it isn't learned, and no checkpoint holds it.
         self._model = [StableDiffusion(pipeline_dir).eval().requires_grad_(False)] if drawn else []
@@ -88,20 +97,22 @@ class DecoderTuning(Resumable):
     def _predicted(self, latent: Tensor, captions: list[str]) -> Tensor:
         """Latents, a share of which the diffusion model has drawn."""
         [model] = self._model = [self._model[0].to(self.device)]
-        rows = round(self.drawn * len(latent))
+        # Spread over the batch, of which the end of the training sees the first rows alone.
+        before = (self.drawn * torch.arange(len(latent) + 1)).floor()
+        rows = before.diff().nonzero().flatten().tolist()
         if not rows:
             return latent
         scale, shift = model.scale_and_shift
-        clean = (latent[:rows] - shift) * scale
+        clean = (latent[rows] - shift) * scale
         grid = model.time_grid(NODES, model.size)
         first = len(grid) - max(1, round(self.until * len(grid)))
-        picked = torch.randint(first, len(grid), (rows,)).tolist()
+        picked = torch.randint(first, len(grid), (len(rows),)).tolist()
         node = Node.stack([grid[i] for i in picked])
-        noisy = per_row(node.alpha, clean) * clean
-        noisy = noisy + per_row(node.sigma, clean) * torch.randn_like(clean)
-        cond = model.embed(captions[:rows], model.size)
-        drawn = model.denoise(noisy, node, cond).x0 / scale + shift
-        return torch.cat([drawn, latent[rows:]])
+        noisy = Denoised(clean, torch.randn_like(clean)).at(node.alpha, node.sigma)
+        cond = model.embed([captions[row] for row in rows], model.size)
+        mixed = latent.clone()
+        mixed[rows] = model.denoise(noisy, node, cond).x0 / scale + shift
+        return mixed
 
     def _seen(self, batch: SceneBatch) -> tuple[Tensor, Tensor, Tensor]:
         """What a step sees of a batch: pictures or windows of them in [-1, 1], their latents, and

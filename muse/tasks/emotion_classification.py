@@ -259,8 +259,11 @@ class EmotionClassification(Resumable):
                 told["data"]["train"] = len(loader.dataset)  # type: ignore[arg-type]
             if isinstance(getattr(data, "batch_size", None), int):
                 told["data"]["batch_size"] = data.batch_size
-        told |= {"recipe": recipe, "epoch": trainer.current_epoch + 1}
-        told |= {"epochs": trainer.max_epochs} if (trainer.max_epochs or 0) > 0 else {}
+        epochs = trainer.max_epochs or 0
+        # At the end of the fit the epoch that is counted is one that never began.
+        epoch = min(trainer.current_epoch + 1, epochs) if epochs > 0 else trainer.current_epoch + 1
+        told |= {"recipe": recipe, "epoch": epoch}
+        told |= {"epochs": epochs} if epochs > 0 else {}
         told |= {"before": True} if self.before else {}
         return {**told, "versions": versions()}
 

@@ -66,13 +66,13 @@ class PreviewDecoding(Resumable):
         # Not a child: it isn't learned, and no checkpoint holds it.
         self._large = [vae]
         side = vae.config.sample_size // 2 ** (len(vae.config.block_out_channels) - 1)
-        doublings = (size // side).bit_length() - 1
-        if doublings < 1 or side << doublings != size:
-            allowed = [side << power for power in range(1, len(vae.config.block_out_channels))]
+        allowed = [side << power for power in range(1, len(vae.config.block_out_channels))]
+        if size not in allowed:
             raise MuseError(
                 f"size = {size} is not allowed. Use the latent's {side} times a power of two: "
                 f"{', '.join(map(str, allowed))}."
             )
+        doublings = allowed.index(size) + 1
         self.tiny = AutoencoderTiny(
             encoder_block_out_channels=(channels // 2,) * (doublings + 1),
             decoder_block_out_channels=(channels,) * (doublings + 1),

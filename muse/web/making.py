@@ -93,7 +93,7 @@ class Maker:
         results = self._run(live, sampler, [job])
         picture = photo.restored(self._drawn(results[name], sampler), size)
         if mask is not None:
-            picture = Image.composite(picture, cropped, mask)
+            picture = laid.kept(picture, photo, size)
         path, record = self._saved(results[name], recipe, picture=picture)
         return Made(path, source, record, recipe)
 

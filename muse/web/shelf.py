@@ -102,12 +102,19 @@ class Shelf:
     def _records(self, layout: Layout) -> dict[str, Path]:
         """Name -> record, of the steered pictures and of plain ones that are nobody's twin."""
         found = {path.stem: path for path in sorted(layout.records.glob("*.json"))}
-        twins = {(self._short(path) or {}).get("plain") for path in found.values()}
+        twins = {self._kept(path).get("plain") for path in found.values()}
         plain = sorted(layout.plain_records.glob("*.json"))
         return found | {f"plain/{path.stem}": path for path in plain if path.stem not in twins}
 
     def _short(self, path: Path) -> Record | None:
-        """A finished picture's record, read once as long as the file stays as it is."""
+        """A finished picture's record without what is long."""
+        record = self._kept(path)
+        return record if record.get("status") == "done" else None
+
+    def _kept(self, path: Path) -> Record:
+        """A record without what is long, read once as long as the file stays as it is; empty where
+        it is damaged.
+        """
         time = path.stat().st_mtime
         if path not in self._known or self._known[path][0] != time:
             try:
@@ -116,8 +123,7 @@ class Shelf:
                 whole = {}
             kept = {key: value for key, value in whole.items() if key not in LONG}
             self._known[path] = time, kept
-        record = self._known[path][1]
-        return record if record.get("status") == "done" else None
+        return self._known[path][1]
 
     def _fits(self, record: Record, words: list[str], emotion: str, right: Right) -> bool:
         prompt = str(record.get("prompt", "")).lower()
