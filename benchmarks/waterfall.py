@@ -61,6 +61,7 @@ def waterfall(
     read: int = 0,
     lockstep: bool = True,
     preview: str | None = None,
+    device: str | None = None,
 ) -> None:
     """Print the table.
 
@@ -71,9 +72,11 @@ def waterfall(
         read: pictures that judges read, for each approximate line; 0 leaves that out.
         lockstep: whether R3 is measured, which compiles.
         preview: a small autoencoder (`preview_decoder`), for one more lever.
+        device: where; None takes a GPU where there is one.
     """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     parts = preset("default.yaml")
-    exact = Sampler(**{**parts, **EXACT})
+    exact = Sampler(**{**parts, **EXACT}).to(device)
     lines = [_plain(parts, pictures, repeats)]
     for name, kind in references.KINDS.items():
         if kind.rows > 1 and not lockstep:
@@ -90,7 +93,8 @@ def waterfall(
         levers = {"preview through a small decoder": {"backbone": small}, **levers}
     for name, change in levers.items():
         options |= change
-        lines.append(_muse(f"+ {name}", Sampler(**options), pictures, 8, repeats, read))
+        sampler = Sampler(**options).to(device)
+        lines.append(_muse(f"+ {name}", sampler, pictures, 8, repeats, read))
     _print(lines)
 
 
@@ -106,10 +110,17 @@ def _seconds(work: Callable[[], object], repeats: int, count: int) -> float:
     """The median, a picture; the first time, which compiles and fills caches, doesn't count."""
     times = []
     for _ in range(repeats + 1):
-        begun = time.perf_counter()
+        begun = _now()
         work()
-        times.append((time.perf_counter() - begun) / count)
+        times.append((_now() - begun) / count)
     return median(times[1:])
+
+
+def _now() -> float:
+    """Seconds, once a GPU has done all that it was asked."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def _plain(parts: Mapping[str, Any], count: int, repeats: int) -> Line:
@@ -163,7 +174,7 @@ def _readers() -> list[Metric]:
 def _read(metric: Metric, pictures: Mapping[str, Tensor]) -> str:
     wanted = {job.id: job for job in jobs(len(pictures))}
     made = [
-        Made(wanted[name].prompt, dict(wanted[name].target or {}), image[0].clamp(0, 1))
+        Made(wanted[name].prompt, dict(wanted[name].target or {}), image[0].clamp(0, 1).cpu())
         for name, image in pictures.items()
     ]
     return f"{mean(metric.measure(made)):{metric.show}}"

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# All that wants a GPU, in one call: muse-mini at 128 px from nothing, its waterfall, and full-size
+# timings with random weights.
+#
+#   benchmarks/gpu.sh                      results in outputs/gpu, or in $OUT where that is set
+#   SHARE=0.001 COUNT=64 TINY=true benchmarks/gpu.sh     a trial, on a CPU too
+#
+# Each part that is done is copied at once (half precision, files of a few MB), so that a call that is
+# cut off leaves what it had; the same call goes on where the trainings stopped.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+OUT=${OUT:-outputs/gpu}
+tiny=${TINY:-false}
+mkdir -p "$OUT"
+[ "$tiny" = true ] || export PRECISION=${PRECISION:-bf16-mixed}
+
+keep() {  # what is learned so far, without checkpoints
+    (cd runs/mini128 && find . -name '*.safetensors' -o -name '*.json' -o -name metrics.csv |
+        grep -v -e checkpoints -e '^./start' | tar -cf - -T -) | tar -xf - -C "$OUT"
+}
+
+for part in autoencoder clip diffusion decoder preview flow simemo emogen timm judge content simemo_fi; do
+    SECONDS=0
+    benchmarks/train_mini.sh "$part" > "$OUT/$part.log" 2>&1 && echo "$part: $SECONDS s" | tee -a "$OUT/seconds.txt"
+    keep
+done
+python3 benchmarks/waterfall.py $([ "$tiny" = true ] && echo --repeats 1 --pictures 1 --slow 1 --lockstep false) \
+    > "$OUT/waterfall.md" 2> "$OUT/waterfall.log"
+for model in sd15 sdxl; do
+    python3 benchmarks/full_size.py --model "$model" --tiny "$tiny" $([ "$tiny" = true ] && echo "--batches [1] --steps 2 --start 1") \
+        > "$OUT/$model.txt" 2> "$OUT/$model.log"
+done
+ls -l "$OUT"
