@@ -25,7 +25,8 @@ for part in "${parts[@]}"; do
         words+=(--trainer.max_epochs 1)  # the heads count epochs
     fi
     [ -z "${PRECISION:-}" ] || words+=(--trainer.precision "$PRECISION")
-    [ -z "${COUNT:-}" ] || words+=(--data.count "$COUNT")
+    # Where scenes are few, an epoch is shorter than what lies between validations.
+    [ -z "${COUNT:-}" ] || words+=(--data.count "$COUNT" --trainer.val_check_interval 1.0)
     last=$(find "$out/$part" -name 'last*.ckpt' -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -1 | cut -d' ' -f2-)
     [ -z "$last" ] || words+=(--ckpt_path "$last")
     echo "$part: ${words[*]}"
