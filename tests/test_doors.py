@@ -129,7 +129,7 @@ def test_a_loss_and_its_gradient_by_x0_need_no_model(monkeypatch: pytest.MonkeyP
     asks = [Judge(x, goal_of(job), job.prompt) for x, job in zip(points, JOBS, strict=False)]
     for ask, found in zip(asks, made.answers(asks), strict=True):
         leaf = ask.x0.clone().requires_grad_()
-        total = made.answers.look(leaf, [ask.prompt], ask.goal)[2].total
+        total = made.answers.look(leaf, [ask])[2].total
         [slope] = torch.autograd.grad(total.sum(), leaf)
         assert torch.equal(found.gradient, slope)
         assert found.total == total.item()
@@ -157,7 +157,7 @@ def test_a_way_is_differentiated_from_its_start(scale: float) -> None:
                 for name in ("x0", "eps")
             )
             x = there.alpha * x0 + there.sigma * eps
-        total = made.answers.look(x, [ask.prompt], ask.goal)[2].total
+        total = made.answers.look(x, [ask])[2].total
         [slope] = torch.autograd.grad(total.sum(), leaf)
         assert torch.allclose(found.latent, x, rtol=0, atol=1e-12)
         assert torch.allclose(found.judgement.gradient, slope, rtol=1e-9, atol=1e-12)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from muse.backbones import GaussianMixture
+from muse.core.asks import Judge
 from muse.core.emotions import EMOTIONS, distribution
 from muse.core.jobs import Job
 from muse.core.results import Cost, Result
@@ -66,7 +67,8 @@ class Literal:
 
     def loss(self, x0: Tensor) -> Tensor:
         """Of one clean latent, ()."""
-        return self.made.answers.look(x0, [self.job.prompt], self.goal)[2].total.sum()
+        ask = Judge(x0, self.goal, self.job.prompt)
+        return self.made.answers.look(x0, [ask])[2].total.sum()
 
     def normal(self, *shape: int) -> Tensor:
         return torch.randn(*shape, generator=self.draws).double()

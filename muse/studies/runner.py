@@ -27,7 +27,7 @@ from muse.presets.building import check, not_measured
 from muse.runs import RunFolder
 from muse.runs.deciding import Deciding
 from muse.sampling import Sampler
-from muse.sampling.arithmetic import arithmetic
+from muse.sampling.arithmetic import Arithmetic, arithmetic
 from muse.studies.arms import ArmPictures, counted, run_pictures
 from muse.studies.file import Arm
 from muse.studies.jobs import arm_jobs
@@ -92,6 +92,7 @@ class Runner:
         self.folder = folder
         self.growing = growing
         self.loaded: dict[str, tuple[str, Any]] = {}
+        self.counted: dict[str, Arithmetic | None] = {}
         self.words = [word if word != "--retry_failed" else RETRY for word in words]
         self.folders: dict[str, Path] = {}
         self.parser = ArgumentParser(prog="muse study", exit_on_error=False)
@@ -185,9 +186,16 @@ class Runner:
         nothing.
         """
         file = counted(run.folder)
-        if sampler.backbone.reads_pictures and not file.is_file():
+        if not sampler.backbone.reads_pictures or file.is_file():
+            return
+        key = json.dumps([self.loaded[name][0] for name in LOADED] + [sampler.setup.size])
+        if key not in self.counted:
+            self.counted[key] = None
             with suppress(Exception):  # whatever a model of the user's own does with no values
-                write_text(file, json.dumps(asdict(arithmetic(sampler))) + "\n")
+                self.counted[key] = arithmetic(sampler)
+        found = self.counted[key]
+        if found is not None:
+            write_text(file, json.dumps(asdict(found)) + "\n")
 
     def _apart(self, run: Run, jobs: Path) -> None:
         config = self.folder / f"{run.folder.name}.yaml"
