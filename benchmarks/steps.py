@@ -33,7 +33,6 @@ Searches = dict[str, TokenOptimization]
 
 def searches() -> Searches:
     """Adam at several rates, and rules without one."""
-    each = "dimensions"
     return {
         **{f"Adam {rate:g}": TokenOptimization(rule=Adam(rate)) for rate in RATES},
         "Adam 0.2, dimensions": TokenOptimization(rule=Adam(0.2), units="dimensions"),
@@ -43,7 +42,7 @@ def searches() -> Searches:
         "Polyak 0.5, growth 1.5": TokenOptimization(rule=Polyak(reach=0.5, growth=1.5)),
         "Polyak 0.5 to 0.05": TokenOptimization(rule=Polyak(0.05, reach=0.5)),
         "LBFGS 0.5": TokenOptimization(rule=LBFGS(reach=0.5)),
-        f"LBFGS 0.5, {each}": TokenOptimization(rule=LBFGS(reach=0.5), units="dimensions"),
+        "LBFGS 0.5, dimensions": TokenOptimization(rule=LBFGS(reach=0.5), units="dimensions"),
         "LBFGS 0.5, one pair": TokenOptimization(rule=LBFGS(reach=0.5, memory=1)),
     }
 

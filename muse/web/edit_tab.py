@@ -13,7 +13,7 @@ from muse.web import drawing, form
 from muse.web.following import Desk
 from muse.web.making import Maker
 from muse.web.recipe import Recipe
-from muse.web.showing import Panel, show
+from muse.web.showing import Panel, cancels, show, visitor_of
 from muse.web.uploads import open_photo, read_mask
 
 FIELDS = ("prompt", "emotion", "intensity", "seed", *form.OPTIONS)
@@ -80,9 +80,8 @@ def edit_tab(desk: Desk, maker: Maker) -> list[Any]:
             values = dict(zip(FIELDS, (*said, negative_prompt), strict=True))
             recipe = Recipe.read(values, maker.catalog)
             picture, brushed = open_photo(Path(photo)), read_mask(mask or "")
-            visitor = request.session_hash or "nobody"
             async with desk.order(
-                visitor, "edit", lambda live: maker.edit(live, recipe, picture, brushed)
+                visitor_of(request), "edit", lambda live: maker.edit(live, recipe, picture, brushed)
             ) as ticket:
                 async for shown in show(desk, ticket, recipe.emotion):
                     yield shown
@@ -92,8 +91,5 @@ def edit_tab(desk: Desk, maker: Maker) -> list[Any]:
     inputs, outputs = [photo, mask, *fields], panel.outputs(go, stop)
     go.click(edit, inputs, outputs, concurrency_limit=None, show_progress="hidden", api_name="edit")
 
-    def cancel(request: gr.Request) -> None:
-        desk.cancel(request.session_hash or "nobody", "edit")
-
-    stop.click(cancel, None, None, api_name="cancel_edit", queue=False)
+    cancels(stop, desk, "edit", "cancel_edit")
     return fields

@@ -19,7 +19,7 @@ from muse.web.following import Desk
 from muse.web.grid import AXES, Grid
 from muse.web.live import Live
 from muse.web.making import Maker
-from muse.web.showing import idle
+from muse.web.showing import cancels, idle, visitor_of
 
 FIELDS = ("prompt", "emotion", "seed", *form.OPTIONS)
 
@@ -71,7 +71,7 @@ def grid_tab(desk: Desk, maker: Maker) -> None:
             def work(live: Live) -> None:
                 maker.many(live, grid.cells, done.__setitem__)
 
-            async with desk.order(request.session_hash or "nobody", "grid", work) as ticket:
+            async with desk.order(visitor_of(request), "grid", work) as ticket:
                 yield [drawing.sheet(grid, {}, {}), "", gr.update(visible=False), *busy()]
                 async for told in desk.follow(ticket, 1.0):
                     now = {cell: on_target(made.record) for cell, made in dict(done).items()}
@@ -92,10 +92,7 @@ def grid_tab(desk: Desk, maker: Maker) -> None:
         show_progress="hidden", api_name="grid",
     )  # fmt: skip
 
-    def cancel(request: gr.Request) -> None:
-        desk.cancel(request.session_hash or "nobody", "grid")
-
-    stop.click(cancel, None, None, api_name="cancel_grid", queue=False)
+    cancels(stop, desk, "grid", "cancel_grid")
 
 
 def kept(grid: Grid, done: dict[str, Made]) -> str:

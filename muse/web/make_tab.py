@@ -12,7 +12,7 @@ from muse.web import form
 from muse.web.following import Desk
 from muse.web.making import Maker
 from muse.web.recipe import Recipe
-from muse.web.showing import Panel, show
+from muse.web.showing import Panel, cancels, show, visitor_of
 
 FIELDS = ("prompt", "emotion", "intensity", "seed", *form.OPTIONS)
 
@@ -53,9 +53,8 @@ def make_tab(desk: Desk, maker: Maker) -> list[Any]:
         try:
             values = dict(zip(FIELDS, (*said, negative_prompt), strict=True))
             recipe = Recipe.read(values, maker.catalog)
-            visitor = request.session_hash or "nobody"
             async with desk.order(
-                visitor, "make", lambda live: maker.picture(live, recipe)
+                visitor_of(request), "make", lambda live: maker.picture(live, recipe)
             ) as ticket:
                 async for shown in show(desk, ticket, recipe.emotion):
                     yield shown
@@ -65,8 +64,5 @@ def make_tab(desk: Desk, maker: Maker) -> list[Any]:
     outputs = panel.outputs(go, stop)
     go.click(make, fields, outputs, concurrency_limit=None, show_progress="hidden", api_name="make")
 
-    def cancel(request: gr.Request) -> None:
-        desk.cancel(request.session_hash or "nobody", "make")
-
-    stop.click(cancel, None, None, api_name="cancel", concurrency_limit=None, queue=False)
+    cancels(stop, desk, "make", "cancel")
     return fields

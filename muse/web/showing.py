@@ -53,6 +53,20 @@ class Panel:
         return [gr.skip(), gr.skip(), drawing.notice(reason, "error"), *[gr.skip()] * 2, *idle()]
 
 
+def visitor_of(request: gr.Request) -> str:
+    """Whose orders and cancels belong together: a page that is open in a browser."""
+    return request.session_hash or "nobody"
+
+
+def cancels(stop: gr.Button, desk: Desk, kind: str, api_name: str) -> None:
+    """Let a button cancel its own visitor's orders of a kind."""
+
+    def cancel(request: gr.Request) -> None:
+        desk.cancel(visitor_of(request), kind)
+
+    stop.click(cancel, None, None, api_name=api_name, queue=False)
+
+
 async def show(
     desk: Desk, ticket: Ticket, target: Mapping[str, float] | None
 ) -> AsyncIterator[list[Any]]:
