@@ -60,6 +60,7 @@ STEERINGS = {
     "NoSteering": lambda: steering.NoSteering(),
     "BestOfN": lambda: steering.BestOfN(2),
     "NoiseOptimization": lambda: steering.NoiseOptimization(2),
+    "ParticleResampling": lambda: steering.ParticleResampling(2, every=0.5, start=0.5),
     "TextUpdate": lambda: steering.TextUpdate(),
     "TokenOptimization": lambda: steering.TokenOptimization(lr=0.2),
     "TokensAndLatent": lambda: steering.TokensAndLatent(strength=1.0),

@@ -20,6 +20,7 @@ from muse.steering import (
     LBFGS,
     BestOfN,
     NoiseOptimization,
+    ParticleResampling,
     Polyak,
     Steering,
     TextUpdate,
@@ -409,6 +410,65 @@ def test_noise_search_says_what_it_cannot_choose() -> None:
         assert says in (made[JOBS[0].id].failure or "")
 
 
+@pytest.mark.parametrize("potential", ["max", "difference", "sum"])
+def test_particles(potential: Any) -> None:
+    """Equal to the algorithm on lists of particles, each with its own rewards so far."""
+    steering = ParticleResampling(3, 4.0, potential, 0.25, 0.25, 0.75)
+    options: dict[str, Any] = {"timing": Always(), "scheduler": DDIM(1.0), "steps": 8}
+    made = sampler(steering=steering, guidance_scale=W, **options)
+    drawn_anew = 0
+    for job, result in make(made, JOBS[:3]).items():
+        run = Literal(next(one for one in JOBS if one.id == job), made, eta=1.0)
+
+        def reward(x0: Tensor, run: Literal = run) -> float:
+            logs = made.answers.guide(x0).log_softmax(-1)
+            return float((run.goal.target * logs).sum())
+
+        way: list[tuple[Tensor, list[float]]] = [(run.x, [])]
+        way += [(run.normal(1, 2), []) for _ in range(2)]
+        for first in (0, 2, 4, 6):
+            streams = [torch.randint(2**62, (), generator=run.draws) for _ in way]
+            moved = []
+            for (x, rewards), stream in zip(way, streams, strict=True):
+                run.solver_draws = torch.Generator().manual_seed(int(stream))
+                for i in (first, first + 1):
+                    x0, eps, _, _ = run.predict(x, i)
+                    x = run.ddim(x0, eps, i)
+                moved.append((x, [*rewards, reward(x if first == 6 else x0)]))
+            way = moved
+            if first == 6:
+                break
+            exponents = {
+                "max": [max(rewards) for _, rewards in way],
+                "sum": [sum(rewards) for _, rewards in way],
+                "difference": [r[-1] - (r[-2] if len(r) > 1 else 0) for _, r in way],
+            }[potential]
+            weights = (4.0 * torch.tensor(exponents).double()).exp()
+            picked = torch.multinomial(weights / weights.sum(), 3, True, generator=run.draws)
+            drawn_anew += picked.tolist() != [0, 1, 2]
+            way = [way[k] for k in picked.tolist()]
+        best, _ = max(way, key=lambda one: one[1][-1])
+        assert result.image is not None
+        assert (result.image - best).abs().max() <= 1e-8
+    assert drawn_anew >= 6
+
+
+def test_particles_go_on_from_where_steering_begins() -> None:
+    """Later than at the first step all of them are the row's latent; one particle is its own way,
+    and nodes are where they were said to be.
+    """
+    options: dict[str, Any] = {"scheduler": DDIM(1.0), "steps": 8}
+    late = sampler(steering=ParticleResampling(4, every=0.25), timing=StepWindow(0.5), **options)
+    plain = make(sampler(timing=Never(), **options), JOBS)
+    found = make(late, JOBS)
+    gain = [posterior(found[job.id]) - posterior(plain[job.id]) for job in JOBS]
+    assert sum(gain) / len(gain) > 0.05
+    assert all(result.trace.iterations[4:] == [4 * 2] for result in found.values())
+    assert ParticleResampling().nodes(100) == [20, 40, 60, 80]
+    assert ParticleResampling(every=0.1, start=0.0, until=0.5).nodes(20) == [2, 4, 6, 8, 10]
+    assert ParticleResampling(every=1, start=1.0, until=1.0).nodes(20) == []
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_noise_optimization(optimizer: Any) -> None:
     """Equal to torch's optimisers on the chained steps, and it ends at its best iterate."""
@@ -471,6 +531,7 @@ METHODS: dict[str, tuple[Steering, dict[str, Any], float]] = {
     "together, no units": (TokensAndLatent(strength=0.5, unit="guidance"), CFG2, 0.05),
     "best": (BestOfN(8), CHANCE, 0.02),
     "walk": (ZeroOrderSearch(3, 4, 0.8), CHANCE, 0.05),
+    "particles": (ParticleResampling(8), {**CHANCE, "scheduler": DDIM(1.0)}, 0.05),
 }
 """What each gains on the exact posterior of the target, less a margin: the noises that it starts
 from decide little on the toy, and what the prompt adds, FreeDoM's unit, is small near its end."""
@@ -546,6 +607,10 @@ def test_near_the_end_nothing_is_looked_at() -> None:
         (lambda: LBFGS(reach=0), "reach = 0"),
         (lambda: LBFGS(memory=0), "memory = 0"),
         (lambda: Polyak(growth=0.5), "growth = 0.5"),
+        (lambda: ParticleResampling(every=0), "every = 0 is out of range"),
+        (lambda: ParticleResampling(until=1.5), "until = 1.5 is out of range. Use 0 to 1"),
+        (lambda: ParticleResampling(scale=-1), "scale = -1"),
+        (lambda: ParticleResampling(potential="best"), "Use max, difference or sum"),  # type: ignore[arg-type]
         (lambda: ZeroOrderSearch(likeness=1), "likeness = 1 is out of range"),
     ],
 )

@@ -16,6 +16,7 @@ PRESETS = {
     "paper": ("default.yaml", "paper.yaml"),
     "best-of-n-published": ("default.yaml", "best_of_n_published.yaml"),
     "date-published": ("default.yaml", "date_published.yaml"),
+    "fk-published": ("default.yaml", "particles_published.yaml"),
     "freedom": ("default.yaml", "freedom.yaml"),
     "freedom-published": ("default.yaml", "freedom_published.yaml"),
     "negative-prompt-inversion": ("default.yaml", "negative_prompt_inversion.yaml"),

@@ -108,10 +108,15 @@ class PictureRow:
         self.latch = self.timing.init()
 
     def denoise(
-        self, given: Start | None = None, keep: bool = False
+        self,
+        given: Start | None = None,
+        keep: bool = False,
+        until: int | None = None,
+        noise: torch.Generator | None = None,
     ) -> Generator[list[Ask], list[Any], list[Tensor]]:
-        """Sec. IV of the paper for one picture, from a start that is given or the source's; the
-        latents of all nodes, or the last alone where nobody draws them or wants to `keep` them.
+        """Sec. IV of the paper for one picture, from a start that is given or the source's, to the
+        last node or the one named by `until`; the latents of all nodes, or the last alone where
+        nobody draws them or wants to `keep` them. `noise` is the solver's, the job's own if None.
         """
         setup, grid = self.setup, self.setup.grid
         keep = keep or setup.answers.backbone.has_points
@@ -120,8 +125,9 @@ class PictureRow:
             self.null = setup.embed(setup.negative_prompt, True, setup.size)
         self.start = given or (yield from self.begun(cond))
         x, i = self.start.x, self.start.node
-        path, history, noise = [x], setup.solver.init(), self.job.steps_noise()
-        while i < len(grid) and not self.watchers.stopped:
+        path, history, noise = [x], setup.solver.init(), noise or self.job.steps_noise()
+        last = len(grid) if until is None else until
+        while i < last and not self.watchers.stopped:
             at = At(x, i, cond, self.null_at(i), partial(self.advance, history, i, noise))
             steered = yield from self.step(at)
             if steered.denoised is None:  # it has moved by itself
@@ -319,7 +325,7 @@ class PictureRow:
             search=setup.search.run,
             satisfied=setup.search.satisfied,
             advance=lambda denoised: start.blended(at.advance(denoised)[0], at.i + 1),
-            onward=lambda x, i: self.onward(start.blended(x, i), i),
+            onward=lambda x, i, *more: self.onward(start.blended(x, i), i, *more),
             embed=lambda prompt: setup.embed(prompt, False, setup.size),
             source=source,
             feature_names=setup.answers.backbone.feature_names,
@@ -328,16 +334,18 @@ class PictureRow:
         )
 
     def onward(
-        self, x: Tensor, i: int
+        self, x: Tensor, i: int, until: int | None = None, noise: torch.Generator | None = None
     ) -> Generator[list[Ask], list[Any], tuple[Tensor, Observation]]:
-        """Where the plain model leads from a latent at node i: the last latent, and what is seen
-        there.
+        """Where the plain model leads from a latent at node i, as far as node `until`: the latent
+        there, and what is seen of it; before the last node, in the prediction that led to it.
         """
-        taken = i - self.start.node
+        taken, end = i - self.start.node, len(self.setup.grid)
         path, nulls = self.start.path[taken:], self.start.nulls[taken:]
-        there = replace(self.start, x=x, node=i, path=path, nulls=nulls)
-        [*_, last] = yield from self.plainly().denoise(there)
-        [seen] = yield [Observe(last, self.job.prompt, final=True)]
+        there, row = replace(self.start, x=x, node=i, path=path, nulls=nulls), self.plainly()
+        [*_, last] = yield from row.denoise(there, until=until, noise=noise)
+        whole = until in (None, end) or row.before is None
+        look = last if whole else row.before
+        [seen] = yield [Observe(look, self.job.prompt, similarity=whole, final=whole)]
         return last, seen
 
     def begin(self, at: At, before: Tensor) -> Generator[list[Ask], list[Any], Goal]:

@@ -6,6 +6,7 @@ from muse.steering.noise_optimization import NoiseOptimization
 from muse.steering.noise_search import BestOfN, ZeroOrderSearch
 from muse.steering.none import NoSteering
 from muse.steering.optimization import Optimization
+from muse.steering.particles import ParticleResampling
 from muse.steering.plug_and_play import PlugAndPlay
 from muse.steering.rules import Adam, Polyak, StepRule
 from muse.steering.text_update import TextUpdate
@@ -23,6 +24,7 @@ __all__ = [
     "NoSteering",
     "NoiseOptimization",
     "Optimization",
+    "ParticleResampling",
     "PlugAndPlay",
     "Polyak",
     "Steered",

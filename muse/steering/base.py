@@ -13,6 +13,7 @@ TFG, and its cases      that, and a few `Judge`: gradients by x0, none through t
 DATE                    one `Evaluate` that varies the text, at every tenth step
 noise optimisation      `Unroll`, a few times, at the first step alone
 best of N               one `Fork` of N rows, at the first step alone
+FK steering             one from each resampling to the next
 Plug-and-Play           `Predict` of the source with `take`, then of the edit with `give`
 word in the prompt      `Predict` under another prompt
 prompt only             nothing
@@ -62,7 +63,9 @@ class Step:
         advance: ``advance(prediction)`` is the latent that the row's solver makes of a guided
             prediction at this node, (1, ...); noise that the solver adds is drawn.
         onward: ``onward(x, i)`` is a row, for a `Fork`: where the plain model leads from a latent
-            at node i, the last latent and the `Observation` of it.
+            at node i, the last latent and the `Observation` of it. ``onward(x, i, j, noise)`` ends
+            at node j, with the `Observation` of the prediction that led there; what the solver
+            adds comes from the generator `noise`, from the job's own stream where that is None.
         embed: ``embed(prompt)`` is the condition of another prompt, one row.
         source: the ask for the model's prediction of the source picture at this node, where the
             start has a path (`muse.latents.Start`); None where it has none.
@@ -86,7 +89,7 @@ class Step:
     search: Callable[..., Row[Evaluation | None]]
     satisfied: Callable[[Evaluation | Judgement], bool]
     advance: Callable[[Denoised], Tensor]
-    onward: Callable[[Tensor, int], Row[tuple[Tensor, Observation]]]
+    onward: Callable[..., Row[tuple[Tensor, Observation]]]
     embed: Callable[[str], Cond]
     source: Predict | None = None
     feature_names: Sequence[str] = ()
