@@ -1,6 +1,6 @@
 """What happens to runs of the toy that several processes share; prints a line for each case.
 
-    python benchmarks/sharing.py [slow|first|hang|torchrun|many ...]
+    python -m benchmarks.sharing [slow|first|hang|torchrun|many ...]
 
 slow      of two processes one is ten times slower: what share does the other make?
 first     the first process is killed: do the others stop within 30 s, is the rest made by a start?

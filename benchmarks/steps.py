@@ -117,7 +117,7 @@ def descended(
             found: list[Evaluation] = sampler.answers(shown)
             for i, one in zip(group, found, strict=True):
                 losses[i].append(one.total)
-            states = [one.proposal for one in found]
+            states = [dict(one.proposal) for one in found]
     return torch.tensor([losses[i] for i in range(len(asks))])
 
 

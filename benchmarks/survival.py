@@ -1,6 +1,6 @@
 """Kill runs of the toy at random moments, start them again, and compare with one that was not.
 
-    python benchmarks/survival.py [--kills 50] [--processes 1] [--pictures 60] [--seed 0]
+    python -m benchmarks.survival [--kills 50] [--processes 1] [--pictures 60] [--seed 0]
 
 One slot, so that pictures are the same to the last byte whoever made them. With several processes
 one of them, by chance, is killed each time, and the run goes on with 1, 2 or 3; one that is whole

@@ -79,7 +79,7 @@ def test_every_iteration_of_the_full_search_from_the_same_state(flow, emotion_sc
     made.answers.register_forward_hook(lambda _, asks, replies: seen.append((asks[0], replies)))
     worst = dict.fromkeys(["loss", "prediction", "gradient", "tokens", "next"], 0.0)
     checked = 0
-    for job in JOBS[::2]:
+    for job in JOBS[::4]:
         seen.clear()
         [result] = made.sample([job], 1)
         [target] = job.target

@@ -18,6 +18,8 @@ from muse.core.emotions import WHEEL
 from muse.core.jobs import Job, derive_seed
 from muse.mini.captions import DEVELOPMENT, TEST_KNOWN, TEST_NEW
 from muse.runs import RunFolder
+from muse.sampling import Sampler
+from muse.sampling.arithmetic import Arithmetic, arithmetic
 from muse.studies import Runner, Study
 from muse.studies import bundle as bundling
 from tests.study_parts import metrics, paint
@@ -30,6 +32,21 @@ COLOURS = [
     "--model.guide=tests.study_parts.ByColour",
     "--model.similarity=tests.study_parts.Brightness",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny models' arithmetic, which takes longer than their pictures: once for each kind."""
+    monkeypatch.setattr("muse.studies.runner.arithmetic", _arithmetic_of_a_kind)
+
+
+COUNTED: dict[type, Any] = {}
+
+
+def _arithmetic_of_a_kind(sampler: Sampler) -> Arithmetic:
+    kind = type(sampler.backbone)
+    COUNTED[kind] = COUNTED.get(kind) or arithmetic(sampler)
+    return COUNTED[kind]
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +104,7 @@ def small(path: Path, **more: Any) -> str:
 
 
 FAMILY = {"table1_sdxl": "sdxl"}
-MANY = ("settings", "remedies")
+MANY = ("settings", "remedies", "frontier")
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -99,7 +116,7 @@ def test_shipped_studies_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As they stand with --quick, but for the model, what guides and judges, one job and one step;
-    of the two with many arms that differ by a number, some.
+    of those with many arms that differ by a number, some.
     """
     monkeypatch.setattr("muse.report.summary.traces", lambda records: None)  # drawn elsewhere
     words = ["--quick", "--limit=1", "--arms", str(runs), "--model.backbone.preview_decoder=null"]

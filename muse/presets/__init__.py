@@ -14,25 +14,32 @@ PRESETS = {
     "default": ("default.yaml",),
     "edit": ("default.yaml", "negative_prompt_inversion.yaml"),
     "paper": ("default.yaml", "paper.yaml"),
+    "best-of-n": ("default.yaml", "best_of_n.yaml"),
     "best-of-n-published": ("default.yaml", "best_of_n_published.yaml"),
+    "date": ("default.yaml", "date.yaml"),
     "date-published": ("default.yaml", "date_published.yaml"),
-    "fk-published": ("default.yaml", "particles_published.yaml"),
+    "fk": ("default.yaml", "fk.yaml"),
+    "fk-published": ("default.yaml", "fk_published.yaml"),
     "freedom": ("default.yaml", "freedom.yaml"),
     "freedom-published": ("default.yaml", "freedom_published.yaml"),
     "negative-prompt-inversion": ("default.yaml", "negative_prompt_inversion.yaml"),
+    "noise": ("default.yaml", "noise.yaml"),
     "noise-published": ("default.yaml", "noise_published.yaml"),
     "null-text-inversion": ("default.yaml", "null_text_inversion.yaml"),
     "plug-and-play": ("default.yaml", "plug_and_play.yaml"),
     "sdedit": ("default.yaml", "word.yaml", "sdedit.yaml"),
+    "tfg": ("default.yaml", "tfg.yaml"),
     "tfg-published": ("default.yaml", "tfg_published.yaml"),
     "ug": ("default.yaml", "universal_guidance.yaml"),
     "ug-published": ("default.yaml", "universal_guidance_published.yaml"),
     "word": ("default.yaml", "word.yaml"),
     "word-edit": ("default.yaml", "negative_prompt_inversion.yaml", "word.yaml"),
+    "zero-order": ("default.yaml", "zero_order.yaml"),
     "zero-order-published": ("default.yaml", "zero_order_published.yaml"),
 }
-"""Name -> files, each laid over the ones before it. `edit` is what `muse edit` takes: the best way
-to edit that was measured, negative-prompt inversion.
+"""Name -> files, each laid over the ones before it. Of another method ``NAME-published`` has its
+authors' settings and guide, ``NAME`` the arithmetic, guides and content term of `default`. `edit`
+is what `muse edit` takes: the best way to edit that was measured, negative-prompt inversion.
 """
 
 

@@ -343,8 +343,8 @@ class PictureRow:
         path, nulls = self.start.path[taken:], self.start.nulls[taken:]
         there, row = replace(self.start, x=x, node=i, path=path, nulls=nulls), self.plainly()
         [*_, last] = yield from row.denoise(there, until=until, noise=noise)
-        whole = until in (None, end) or row.before is None
-        look = last if whole else row.before
+        whole = until in (None, end)
+        look = last if whole or row.before is None else row.before  # none, where it was stopped
         [seen] = yield [Observe(look, self.job.prompt, similarity=whole, final=whole)]
         return last, seen
 
