@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks import equal, transfer
+from benchmarks import equal, rising, transfer
 
 ROOT = Path(__file__).parent.parent
 
@@ -71,3 +71,25 @@ def test_a_case_goes_on_where_it_stopped(
     told = capsys.readouterr().out.splitlines()[-1]
     assert told.startswith("| small | Adam 0.2 | 50% | 25% | 100% | 12 | Adam 0.2: 1.00, 1.00, ")
     assert f"Polyak: {reached / 0.5:.2f}, {p / 0.4:.2f}, " in told
+
+
+def test_what_rises_and_what_falls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two prompts one rises at every level and one falls at the last."""
+    lines = ["arm,prompt,target,judge: p_target,thing,place"]
+    lines += [f"{level},a dog,awe,{level},1,{1 - level / 2}" for level in (0, 0.5, 1)]
+    lines += [f"{level},a cat,awe,{p},1,1" for level, p in ((0, 0.2), (0.5, 0.9), (1, 0.1))]
+    (tmp_path / "pictures.csv").write_text("\n".join(lines))
+    found = rising.read(tmp_path, "judge: p_target")
+    assert rising.correlations(found) == {
+        "a dog": pytest.approx(1, abs=1e-4),
+        "a cat": pytest.approx(-0.5, abs=1e-4),
+    }
+    assert rising.falls(found, "awe") == []
+    alone = {level: {key: p for key, p in of.items() if key[0] == "a cat"}
+             for level, of in found.items()}  # fmt: skip
+    assert rising.falls(alone, "awe") == ["1"]
+    rising.main(tmp_path)
+    told = capsys.readouterr().out.splitlines()
+    assert "| awe | 0.100 | 0.700 | 0.550 | none |" in told
+    assert "Spearman a prompt: median 0.25, least -0.50" in told
+    assert "place kept, of level 0's: 100.0% 87.5% 75.0%" in told

@@ -165,6 +165,7 @@ def test_shipped_prompts_are_those_of_the_package() -> None:
     every = [*TEST_KNOWN, *TEST_NEW]
     assert (folder / "prompts40.txt").read_text().splitlines() == every
     assert (folder / "prompts.txt").read_text().splitlines() == every[::4]
+    assert (folder / "development.txt").read_text().splitlines() == list(DEVELOPMENT)
     rows = list(csv.DictReader((folder / "development.csv").read_text().splitlines()))
     assert [row["prompt"] for row in rows] == list(DEVELOPMENT)
     assert [row["emotion"] for row in rows] == [WHEEL[i % 8] for i in range(20)]
@@ -250,7 +251,15 @@ def test_quick_leaves_out_what_takes_long(tiny: Callable[..., int], tmp_path: Pa
     names = set(zipfile.ZipFile(tmp_path / "out/bundle.zip").namelist())
     arms_of = {f"arms/{name}/{file}" for name in ("default", "few") for file in
                ("config.yaml", "records.jsonl")}  # fmt: skip
-    tables_of = {"table.md", "table.csv", "table.json", "report.html", "study.yaml", "machine.json"}
+    tables_of = {
+        "table.md",
+        "table.csv",
+        "table.json",
+        "pictures.csv",
+        "report.html",
+        "study.yaml",
+        "machine.json",
+    }
     assert names == arms_of | tables_of
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from muse.core.files import make_folder, replacing, write_text
+from muse.report.evaluation import as_csv as each_picture
 from muse.studies.bundle import bundle
 from muse.studies.figures import figures
 from muse.studies.measuring import Found
@@ -13,7 +14,8 @@ from muse.studies.writing import as_csv, as_json, markdown
 
 
 def write(found: Found, folder: Path, device: str = "cpu", bundled: bool = False) -> list[str]:
-    """Write table.md, .csv and .json, the figures, report.html and, where wanted, bundle.zip.
+    """Write table.md, .csv and .json, pictures.csv, the figures, report.html and, where wanted,
+    bundle.zip.
 
     Returns:
         what to tell about them.
@@ -27,6 +29,7 @@ def write(found: Found, folder: Path, device: str = "cpu", bundled: bool = False
     names = {title: path.relative_to(folder).as_posix() for title, path in drawn.items()}
     texts = {"table.md": markdown(found, names), "table.csv": as_csv(found)}
     texts["table.json"] = as_json(found)
+    texts["pictures.csv"] = each_picture(found.evaluation)
     texts["report.html"] = page(found, drawn)
     for name, text in texts.items():
         write_text(folder / name, text)

@@ -1,0 +1,86 @@
+"""Whether more intensity shows more of the emotion: of a study whose arms are intensities.
+
+muse study configs/studies/intensity.yaml
+python benchmarks/rising.py outputs/studies/intensity
+
+For each emotion the judge's mean probability at each level, and the steps that fall beyond their
+paired 95 % interval (bootstrap over prompts); for each prompt Spearman's correlation of level and
+probability, its mean over the emotions; and thing and place at each level, as a share of level 0's.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from jsonargparse import auto_cli
+from torchmetrics.functional import spearman_corrcoef
+
+Table = dict[str, dict[tuple[str, str], float]]
+"""Level -> (prompt, emotion) -> value."""
+
+
+def read(study: Path, column: str) -> Table:
+    """One column of a study's pictures.csv."""
+    found: Table = defaultdict(dict)
+    with (study / "pictures.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            found[row["arm"]][row["prompt"], row["target"]] = float(row[column])
+    return dict(sorted(found.items(), key=lambda pair: float(pair[0])))
+
+
+def falls(table: Table, emotion: str, resamples: int = 2000) -> list[str]:
+    """The levels at which an emotion's mean is below the one before, beyond the paired interval."""
+    generator, told = np.random.default_rng(0), []
+    levels = list(table)
+    for before, after in pairwise(levels):
+        pairs = [key for key in table[after] if key[1] == emotion]
+        gaps = np.array([table[after][key] - table[before][key] for key in pairs])
+        drawn = generator.integers(len(gaps), size=(resamples, len(gaps)))
+        if np.quantile(gaps[drawn].mean(1), 0.975) < 0:
+            told.append(after)
+    return told
+
+
+def correlations(table: Table) -> dict[str, float]:
+    """Prompt -> Spearman's correlation of level and probability, the mean over its emotions."""
+    levels = torch.tensor([float(level) for level in table])
+    found: dict[str, list[float]] = defaultdict(list)
+    for key in next(iter(table.values())):
+        values = torch.tensor([of[key] for of in table.values()])
+        found[key[0]].append(float(spearman_corrcoef(values, levels)))
+    return {prompt: float(np.mean(each)) for prompt, each in found.items()}
+
+
+def main(study: Path, judge: str = "judge: p_target") -> None:
+    """Print all of it.
+
+    Args:
+        study: its folder.
+        judge: the column of probabilities.
+    """
+    table = read(study, judge)
+    print("| |", " | ".join(table), "| falls |")
+    print("|---" * (len(table) + 2) + "|")
+    for emotion in sorted({key[1] for key in next(iter(table.values()))}):
+        means = [
+            np.mean([p for key, p in of.items() if key[1] == emotion]) for of in table.values()
+        ]
+        told = ", ".join(falls(table, emotion)) or "none"
+        print(f"| {emotion} |", " | ".join(f"{mean:.3f}" for mean in means), f"| {told} |")
+    means = [np.mean(list(of.values())) for of in table.values()]
+    print("| all |", " | ".join(f"{mean:.3f}" for mean in means), "| |")
+    each = sorted(correlations(table).values())
+    print(f"\nSpearman a prompt: median {np.median(each):.2f}, least {each[0]:.2f}")
+    for part in ("thing", "place"):
+        shares = [np.mean(list(of.values())) for of in read(study, part).values()]
+        kept = " ".join(f"{share / shares[0]:.1%}" for share in shares)
+        print(f"{part} kept, of level 0's: {kept}")
+
+
+if __name__ == "__main__":
+    auto_cli(main)
