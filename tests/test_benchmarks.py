@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
-from benchmarks import equal, rising, transfer
+from benchmarks import blind, equal, rising, transfer
 
 ROOT = Path(__file__).parent.parent
 
@@ -93,3 +94,62 @@ def test_what_rises_and_what_falls(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "| awe | 0.100 | 0.700 | 0.550 | none |" in told
     assert "Spearman a prompt: median 0.25, least -0.50" in told
     assert "place kept, of level 0's: 100.0% 87.5% 75.0%" in told
+
+
+def run_of(folder: Path, colours: dict[str, str]) -> Path:
+    """A run's folder as far as blind sheets read it: `colours` are id -> the picture's."""
+    for part in ("images", "records"):
+        (folder / part).mkdir(parents=True)
+    for number, (name, colour) in enumerate(colours.items()):
+        Image.new("RGB", (16, 16), colour).save(folder / "images" / f"{name}.png")
+        prompt = ("a dog in a park", "a cat on a beach")[number % 2]
+        record = {"schema": 1, "id": name, "prompt": prompt, "target": {"awe": 1.0}}
+        record |= {"status": "done"}
+        (folder / "records" / f"{name}.json").write_text(json.dumps(record))
+    return folder
+
+
+def answered(folder: Path, lines: list[str]) -> Path:
+    (folder / "answers.csv").write_text("\n".join(lines))
+    return folder / "answers.csv"
+
+
+def test_blind_viewers_name_what_they_see(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of(tmp_path / "run", {"a": "red", "b": "blue", "c": "green"})
+    blind.name(run, tmp_path / "out", rows=1)
+    key = list(csv.DictReader((tmp_path / "out/key.csv").read_text().splitlines()))
+    assert sorted(row["id"] for row in key) == ["a", "b", "c"]
+    seen = Image.open(tmp_path / "out/sheet-1.png")
+    for index, row in enumerate(key):  # the picture of a number stands at its place
+        middle = seen.getpixel((16 + index * 276 + 128, 16 + 24 + 128))
+        assert middle == Image.open(run / "images" / f"{row['id']}.png").getpixel((0, 0))
+    dog = next(row for row in key if row["thing"] == "dog")
+    cat = next(row for row in key if row["thing"] == "cat")
+    lines = [
+        "number,thing,place,mood",
+        f"{dog['number']},dog,park,Awe ",
+        f"{cat['number']},dog,,awe",
+    ]
+    blind.score(tmp_path / "out/key.csv", answered(tmp_path, lines))
+    told = capsys.readouterr().out.splitlines()
+    assert told == ["thing: 1 of 2", "place: 1 of 1", "mood: 2 of 2"]
+
+
+def test_blind_viewers_choose(tmp_path: Path) -> None:
+    names = {str(i): "red" for i in range(12)}
+    old, new = (
+        run_of(tmp_path / "old", names),
+        run_of(tmp_path / "new", dict.fromkeys(names, "blue")),
+    )
+    blind.choose(old, new, tmp_path / "out", size=8)
+    key = list(csv.DictReader((tmp_path / "out/key.csv").read_text().splitlines()))
+    assert {row["left"] for row in key} == {str(old), str(new)}, "by chance"
+    seen = Image.open(tmp_path / "out/sheet-2.png")  # the ninth pair comes first
+    colours = {str(old): (255, 0, 0), str(new): (0, 0, 255)}
+    assert seen.getpixel((16 + 128, 16 + 24 + 128)) == colours[key[8]["left"]]
+    assert seen.getpixel((16 + 260 + 128, 16 + 24 + 128)) == colours[key[8]["right"]]
+    blue = ["left" if row["left"] == str(new) else "right" for row in key]
+    answers = [{"number": str(i), "choice": side} for i, side in enumerate(blue, start=1)]
+    assert blind.scored(key, answers) == {str(new): (12, 12)}
