@@ -103,8 +103,10 @@ def scored(
     by_number = {row["number"]: row for row in key}
     asked = [(by_number[row["number"]], row) for row in answers]
     if asked and "left" in asked[0][0]:
-        chosen = [truth[answer["choice"].strip().lower()] for truth, answer in asked]
-        return {run: (chosen.count(run), len(chosen)) for run in sorted(set(chosen))}
+        sides = [(truth, answer["choice"].strip().lower()) for truth, answer in asked]
+        chosen = [truth[side] for truth, side in sides if side in ("left", "right")]
+        runs = sorted({key[0]["left"], key[0]["right"]})
+        return {run: (chosen.count(run), len(chosen)) for run in runs}
     found = {}
     for part in PARTS:
         pairs = [(t[part], a[part].strip().lower()) for t, a in asked if t[part] and a.get(part)]
@@ -145,6 +147,8 @@ def _sheets(tiles: Sequence[Sequence[Image.Image]], out: Path, rows: int, column
 
 
 def _key(rows: Sequence[dict[str, Any]], out: Path) -> None:
+    if not rows:
+        raise SystemExit("There is no finished picture to show, or no job that both runs have.")
     with (out / "key.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["number", *rows[0]], lineterminator="\n")
         writer.writeheader()

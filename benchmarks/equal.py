@@ -11,6 +11,7 @@ with the highest Emo-S; a method that has none takes its cheapest.
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from pathlib import Path
 
@@ -36,6 +37,8 @@ def chosen(
         if comma:
             methods[name].append(arm)
     limit = slack * table[budget]["GFLOP"]
+    if math.isnan(limit):
+        raise SystemExit(f"The arm {budget!r} has no GFLOP in the table, and the budget is its.")
     picked = {}
     for name, arms in methods.items():
         within = [arm for arm in arms if table[arm]["GFLOP"] <= limit]
@@ -52,7 +55,7 @@ def read(study: Path) -> dict[str, dict[str, float]]:
     names = [column["name"] for column in whole["columns"]]
     return {
         arm: {
-            name: float("nan") if cell is None else cell["mean"]
+            name: math.nan if cell is None or cell["mean"] is None else cell["mean"]
             for name, cell in zip(names, cells, strict=True)
         }
         for arm, cells in whole["rows"].items()

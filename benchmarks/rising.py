@@ -20,6 +20,8 @@ import torch
 from jsonargparse import auto_cli
 from torchmetrics.functional import spearman_corrcoef
 
+from muse.metrics.bootstrap import difference_name, estimates
+
 Table = dict[str, dict[tuple[str, str], float]]
 """Level -> (prompt, emotion) -> value."""
 
@@ -29,19 +31,19 @@ def read(study: Path, column: str) -> Table:
     found: Table = defaultdict(dict)
     with (study / "pictures.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            found[row["arm"]][row["prompt"], row["target"]] = float(row[column])
+            if row[column]:  # empty where a picture can't be read, or a prompt names no such part
+                found[row["arm"]][row["prompt"], row["target"]] = float(row[column])
     return dict(sorted(found.items(), key=lambda pair: float(pair[0])))
 
 
-def falls(table: Table, emotion: str, resamples: int = 2000) -> list[str]:
+def falls(table: Table, emotion: str) -> list[str]:
     """The levels at which an emotion's mean is below the one before, beyond the paired interval."""
-    generator, told = np.random.default_rng(0), []
-    levels = list(table)
-    for before, after in pairwise(levels):
-        pairs = [key for key in table[after] if key[1] == emotion]
-        gaps = np.array([table[after][key] - table[before][key] for key in pairs])
-        drawn = generator.integers(len(gaps), size=(resamples, len(gaps)))
-        if np.quantile(gaps[drawn].mean(1), 0.975) < 0:
+    told = []
+    for before, after in pairwise(table):
+        keys = [key for key in table[after] if key[1] == emotion and key in table[before]]
+        values = {arm: np.array([table[arm][key] for key in keys]) for arm in (before, after)}
+        found = estimates(values, [prompt for prompt, _ in keys], relative=False, base=before)
+        if found[difference_name(after, before, 2)].high < 0:
             told.append(after)
     return told
 
@@ -50,7 +52,7 @@ def correlations(table: Table) -> dict[str, float]:
     """Prompt -> Spearman's correlation of level and probability, the mean over its emotions."""
     levels = torch.tensor([float(level) for level in table])
     found: dict[str, list[float]] = defaultdict(list)
-    for key in next(iter(table.values())):
+    for key in set.intersection(*(set(of) for of in table.values())):
         values = torch.tensor([of[key] for of in table.values()])
         found[key[0]].append(float(spearman_corrcoef(values, levels)))
     return {prompt: float(np.mean(each)) for prompt, each in found.items()}

@@ -19,6 +19,8 @@ def test_the_best_strength_within_the_arithmetic() -> None:
     def row(content: float, score: float, gflop: float) -> dict[str, float]:
         return {"EC-A": content, "Emo-S": score, "GFLOP": gflop}
 
+    with pytest.raises(SystemExit, match="'default' has no GFLOP"):
+        equal.chosen({"default": row(1, 1, float("nan"))})
     table = {
         "default": row(0.9, 0.8, 100),
         "ug, w 1": row(0.5, 0.4, 80),
@@ -62,13 +64,13 @@ def test_a_case_goes_on_where_it_stopped(
     rules = {name: transfer.RULES[name] for name in ("Adam 0.2", "Polyak")}
     monkeypatch.setattr(transfer, "RULES", rules)
     file = tmp_path / "found.csv"
-    file.write_text("small,Adam 0.2,0.5,0.25,1,0.4,12\n")
+    file.write_text("small,Adam 0.2,20,0.5,0.25,1,0.4,12\nsmall,Polyak,5,1,1,1,1,1\n")
     transfer.transfer(["small"], file=file)
     with file.open(newline="") as lines:
         rows = list(csv.reader(lines))
-    assert [row[:2] for row in rows] == [["small", "Adam 0.2"], ["small", "Polyak"]]
-    assert rows[0][2:] == ["0.5", "0.25", "1", "0.4", "12"]
-    reached, p = float(rows[1][2]), float(rows[1][5])
+    assert [row[:3] for row in rows[1:]] == [["small", "Polyak", "5"], ["small", "Polyak", "20"]]
+    assert rows[0][3:] == ["0.5", "0.25", "1", "0.4", "12"]
+    reached, p = float(rows[2][3]), float(rows[2][6])
     told = capsys.readouterr().out.splitlines()[-1]
     assert told.startswith("| small | Adam 0.2 | 50% | 25% | 100% | 12 | Adam 0.2: 1.00, 1.00, ")
     assert f"Polyak: {reached / 0.5:.2f}, {p / 0.4:.2f}, " in told
@@ -86,9 +88,11 @@ def test_what_rises_and_what_falls(tmp_path: Path, capsys: pytest.CaptureFixture
         "a cat": pytest.approx(-0.5, abs=1e-4),
     }
     assert rising.falls(found, "awe") == []
-    alone = {level: {key: p for key, p in of.items() if key[0] == "a cat"}
-             for level, of in found.items()}  # fmt: skip
-    assert rising.falls(alone, "awe") == ["1"]
+    falling = {
+        level: {(name, "awe"): of["a cat", "awe"] for name in ("a cat", "a lion")}
+        for level, of in found.items()
+    }
+    assert rising.falls(falling, "awe") == ["1"]
     rising.main(tmp_path)
     told = capsys.readouterr().out.splitlines()
     assert "| awe | 0.100 | 0.700 | 0.550 | none |" in told
@@ -152,4 +156,4 @@ def test_blind_viewers_choose(tmp_path: Path) -> None:
     assert seen.getpixel((16 + 260 + 128, 16 + 24 + 128)) == colours[key[8]["right"]]
     blue = ["left" if row["left"] == str(new) else "right" for row in key]
     answers = [{"number": str(i), "choice": side} for i, side in enumerate(blue, start=1)]
-    assert blind.scored(key, answers) == {str(new): (12, 12)}
+    assert blind.scored(key, answers) == {str(new): (12, 12), str(old): (0, 12)}

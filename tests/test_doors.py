@@ -28,8 +28,16 @@ from muse.pretrained.clip import as_clip
 from muse.runs import Memory, Sink
 from muse.runs import make as make_all
 from muse.sampling.engine import run
-from muse.schedulers import Always, Moment, Never, Solver, StepWindow, TimeGrid, TimingPolicy
-from muse.steering import BestOfN, Optimization, Steered, Steering, Step, UniversalGuidance
+from muse.schedulers import DDIM, Always, Moment, Never, Solver, StepWindow, TimeGrid, TimingPolicy
+from muse.steering import (
+    BestOfN,
+    Optimization,
+    ParticleResampling,
+    Steered,
+    Steering,
+    Step,
+    UniversalGuidance,
+)
 from tests.tiny_guides import tiny_clip
 from tests.toy import SIZE, jobs, make, same, sampler
 from tests.watching import Latents
@@ -477,6 +485,31 @@ def test_what_was_stopped_is_kept_by_those_alone_who_want_it() -> None:
     assert all(result.whole for result in folder.kept)
     assert len(memory.results) == len(JOBS)
     assert sum(result.whole for result in memory.results.values()) == len(folder.kept)
+
+
+class _StopsWithin(Watcher):
+    """Stops the rows once so many rounds of calls were made."""
+
+    def __init__(self, rounds: int) -> None:
+        self.left = rounds
+
+    @property
+    def stopped(self) -> bool:
+        return self.left <= 0
+
+    def answered(self) -> None:
+        self.left -= 1
+
+
+@pytest.mark.parametrize("steering", [BestOfN(3), ParticleResampling(3)])
+def test_rows_within_a_row_that_were_stopped_make_no_whole_picture(steering: Steering) -> None:
+    """In the middle of their way, whatever the row that holds them says."""
+    options: dict[str, Any] = {"timing": Always(), "scheduler": DDIM(1.0), "steps": 8}
+    folder, whole = _Folder(), _Folder()
+    make_all(sampler(steering=steering, **options), JOBS[:1], folder, 1, [_StopsWithin(6)])
+    make_all(sampler(steering=steering, **options), JOBS[:1], whole, 1, [_StopsWithin(1000)])
+    assert not folder.kept
+    assert [result.whole for result in whole.kept] == [True]
 
 
 class _Shown(Watcher):

@@ -34,6 +34,7 @@ from muse.steering import (
     BestOfN,
     EmotionWord,
     NoiseOptimization,
+    ParticleResampling,
     PlugAndPlay,
     Steering,
     TokenOptimization,
@@ -208,6 +209,11 @@ STEERINGS: dict[str, tuple[Callable[[], Steering], bool, dict[str, Any]]] = {
     "guidance by x": (lambda: UniversalGuidance(strength=20.0), True, {}),
     "Plug-and-Play": (PlugAndPlay, True, {}),
     "best noise": (lambda: BestOfN(3), False, {"timing": Always()}),
+    "particles": (
+        lambda: ParticleResampling(3, every=0.5, start=0.5),
+        False,
+        {"timing": Always(), "scheduler": DDIM(1.0)},
+    ),
     "noise by gradient": (
         lambda: NoiseOptimization(2, rate=0.5), False, {"timing": Always()}
     ),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from muse.backbones import GaussianMixture
+from muse.backbones import BayesGuide, GaussianMixture
 from muse.core.asks import Judge
 from muse.core.emotions import EMOTIONS, distribution
 from muse.core.jobs import Job
@@ -465,8 +465,45 @@ def test_particles_go_on_from_where_steering_begins() -> None:
     assert sum(gain) / len(gain) > 0.05
     assert all(result.trace.iterations[4:] == [4 * 2] for result in found.values())
     assert ParticleResampling().nodes(100) == [20, 40, 60, 80]
-    assert ParticleResampling(every=0.1, start=0.0, until=0.5).nodes(20) == [2, 4, 6, 8, 10]
-    assert ParticleResampling(every=1, start=1.0, until=1.0).nodes(20) == []
+    assert ParticleResampling(every=0.1, start=0.0, stop=0.5).nodes(20) == [2, 4, 6, 8, 10]
+    assert ParticleResampling(every=1, start=1.0, stop=1.0).nodes(20) == []
+
+
+def test_particles_that_never_part_are_told() -> None:
+    """From one latent by a solver without noise; one particle alone is the plain picture."""
+    late: dict[str, Any] = {"timing": StepWindow(0.5), "steps": 8}
+    [told] = make(sampler(steering=ParticleResampling(3), **late), JOBS[:1]).values()
+    assert "3 particles began alike and never part" in (told.failure or "")
+    [one] = make(sampler(steering=ParticleResampling(1), **late), JOBS[:1]).values()
+    [plain] = make(sampler(timing=Never(), steps=8), JOBS[:1]).values()
+    assert torch.equal(one.image, plain.image)
+
+
+def dark(points: Tensor) -> Tensor:
+    """Stripes across the plane, (B, 1)."""
+    return (40 * points[:, :1]).sin() < 0
+
+
+class _Blind(BayesGuide):
+    """Reads nothing in the dark."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.where(dark(image), torch.nan, super().forward(image))
+
+
+@pytest.mark.parametrize(
+    ("steering", "eta"), [(BestOfN(8), 0.0), (ParticleResampling(8, every=0.25, start=0.25), 1.0)]
+)
+def test_what_the_guide_cannot_read_is_never_the_best(steering: Steering, eta: float) -> None:
+    options: dict[str, Any] = {"timing": Always(), "scheduler": DDIM(eta), "steps": 8}
+    found = make(sampler(steering=steering, guide=_Blind(), **options), JOBS)
+    read = 0
+    for result in found.values():
+        assert result.image is not None, "an unreadable one costs no picture"
+        last = torch.tensor(result.trace.inner["total"][-8:])  # of all eight, at the end
+        assert bool(dark(result.image)) == bool(last.isnan().all())
+        read += bool(last.isnan().any() and not last.isnan().all())
+    assert read >= 5
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -608,7 +645,8 @@ def test_near_the_end_nothing_is_looked_at() -> None:
         (lambda: LBFGS(memory=0), "memory = 0"),
         (lambda: Polyak(growth=0.5), "growth = 0.5"),
         (lambda: ParticleResampling(every=0), "every = 0 is out of range"),
-        (lambda: ParticleResampling(until=1.5), "until = 1.5 is out of range. Use 0 to 1"),
+        (lambda: ParticleResampling(stop=1.5), "stop = 1.5 are not allowed. Use shares"),
+        (lambda: ParticleResampling(start=0.9), "start = 0.9 and stop = 0.8 are not allowed"),
         (lambda: ParticleResampling(scale=-1), "scale = -1"),
         (lambda: ParticleResampling(potential="best"), "Use max, difference or sum"),  # type: ignore[arg-type]
         (lambda: ZeroOrderSearch(likeness=1), "likeness = 1 is out of range"),

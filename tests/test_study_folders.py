@@ -162,6 +162,18 @@ def test_an_unreadable_picture_is_named_and_the_rest_scored(
     assert "dog-awe" in (folder / "out/report.html").read_text()
 
 
+def test_an_arm_of_which_nothing_can_be_read_has_empty_values(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in (folder / "good").glob("*.png"):
+        file.write_bytes(b"no picture")
+    assert study(folder) == 1
+    assert "can't be read" in capsys.readouterr().out
+    rows = list(csv.DictReader((folder / "out/pictures.csv").read_text().splitlines()))
+    assert {row["judge"] for row in rows if row["arm"] == "good"} == {""}
+    assert {row["judge"] for row in rows if row["arm"] == "other"} == {"0", "1"}
+
+
 def test_ranks_share_places_and_count_from_the_best(folder: Path) -> None:
     assert study(folder, ranks={"Mood": ["judge"], "Least green": ["-green"]}) == 0
     table = found(folder)["tables"][0]

@@ -38,8 +38,9 @@ PRESETS = {
     "zero-order-published": ("default.yaml", "zero_order_published.yaml"),
 }
 """Name -> files, each laid over the ones before it. Of another method ``NAME-published`` has its
-authors' settings and guide, ``NAME`` the arithmetic, guides and content term of `default`. `edit`
-is what `muse edit` takes: the best way to edit that was measured, negative-prompt inversion.
+authors' settings and SimEmo as the guide, ``NAME`` the guides and content term of `default` and
+about its arithmetic. `edit` is what `muse edit` takes: the best way to edit that was measured,
+negative-prompt inversion.
 """
 
 

@@ -165,6 +165,8 @@ def as_csv(evaluation: Evaluation) -> str:
 
 
 def _values(measured: Measured, arm: Any, index: int, target: Mapping[str, float]) -> list[str]:
+    if arm not in measured.described:  # none of its pictures can be read
+        return ["", "", ""][: 3 if measured.readings else 1]
     value = measured.values[arm][index]
     line = [f"{value:.6g}" if math.isfinite(value) else ""]
     if measured.readings:

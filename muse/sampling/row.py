@@ -126,19 +126,20 @@ class PictureRow:
         self.start = given or (yield from self.begun(cond))
         x, i = self.start.x, self.start.node
         path, history, noise = [x], setup.solver.init(), noise or self.job.steps_noise()
-        last = len(grid) if until is None else until
+        last, cut = len(grid) if until is None else until, False
         while i < last and not self.watchers.stopped:
             at = At(x, i, cond, self.null_at(i), partial(self.advance, history, i, noise))
             steered = yield from self.step(at)
             if steered.denoised is None:  # it has moved by itself
                 x, i = self.moved(steered, self.start.x)
+                cut = self.watchers.stopped  # and so, perhaps, were the rows within
                 history = setup.solver.init()
             else:
                 x, history = self.advance(history, i, noise, steered.denoised)
                 i += 1
                 x = yield from self.watched(self.start.blended(x, i), i - 1, steered.denoised)
             path = [*path, x] if keep else [x]
-        self.whole = i == len(grid)
+        self.whole = i == len(grid) and not cut
         return path
 
     def advance(
@@ -339,13 +340,12 @@ class PictureRow:
         """Where the plain model leads from a latent at node i, as far as node `until`: the latent
         there, and what is seen of it; before the last node, in the prediction that led to it.
         """
-        taken, end = i - self.start.node, len(self.setup.grid)
+        taken = i - self.start.node
         path, nulls = self.start.path[taken:], self.start.nulls[taken:]
         there, row = replace(self.start, x=x, node=i, path=path, nulls=nulls), self.plainly()
         [*_, last] = yield from row.denoise(there, until=until, noise=noise)
-        whole = until in (None, end)
-        look = last if whole or row.before is None else row.before  # none, where it was stopped
-        [seen] = yield [Observe(look, self.job.prompt, similarity=whole, final=whole)]
+        look = last if row.whole or row.before is None else row.before  # none: stopped at once
+        [seen] = yield [Observe(look, self.job.prompt, similarity=False, final=row.whole)]
         return last, seen
 
     def begin(self, at: At, before: Tensor) -> Generator[list[Ask], list[Any], Goal]:

@@ -25,7 +25,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,15 @@ from muse.core.results import Trace
 from muse.core.types import Cond, Denoised, Goal, Guidance, MuseError, Node, Tensors
 from muse.latents import LatentSource
 from muse.schedulers import TimeGrid
+
+
+class Onward(Protocol):
+    """Where the plain model leads: `Step.onward`."""
+
+    def __call__(
+        self, x: Tensor, i: int, until: int | None = None, noise: torch.Generator | None = None, /
+    ) -> Row[tuple[Tensor, Observation]]:
+        """A row from a latent (1, ...) at node `i`, to node `until` or to the end."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ class Step:
     search: Callable[..., Row[Evaluation | None]]
     satisfied: Callable[[Evaluation | Judgement], bool]
     advance: Callable[[Denoised], Tensor]
-    onward: Callable[..., Row[tuple[Tensor, Observation]]]
+    onward: Onward
     embed: Callable[[str], Cond]
     source: Predict | None = None
     feature_names: Sequence[str] = ()

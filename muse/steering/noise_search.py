@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Generator
 from typing import Any
@@ -59,8 +60,9 @@ class NoiseSearch(Steering):
                 judged = liking(seen, step.goal.target)
                 step.note(number, judged)
                 number += 1
-                if best is None or -judged.total > best[0]:
-                    best = -judged.total, noise, last
+                worth = -judged.total if math.isfinite(judged.total) else -math.inf
+                if best is None or worth > best[0]:
+                    best = worth, noise, last
             assert best is not None
             try:
                 noises = rounds.send(best[1])
