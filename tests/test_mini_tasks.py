@@ -28,7 +28,7 @@ from muse.mini.augment import windows
 from muse.mini.data import VALIDATION_OFFSET
 from muse.mini.export import save_part
 from muse.mini.optimizing import Muon
-from muse.mini.reconstruction import fine_contrast, reconstruction_loss
+from muse.mini.reconstruction import corner_loss, fine_contrast, reconstruction_loss
 from muse.mini.scenes import render
 from muse.pretrained.clip import load_clip
 from muse.tasks import autoencoding, decoder_tuning
@@ -178,6 +178,18 @@ def test_a_clip_begins_with_another_whose_text_is_locked(folder, tmp_path):
         load_file(place / "text_encoder" / "model.safetensors") for place in (tmp_path, folder)
     )
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_a_spot_in_a_corner_weighs_as_much_as_the_corner():
+    x = torch.rand(2, 3, 64, 48, generator=torch.Generator().manual_seed(0))
+    y = x.clone()
+    y[:, :, 20:40, 20:30] += 1
+    assert corner_loss(y, x) == 0
+    for rows in (slice(0, 6), slice(-6, None)):
+        for columns in (slice(0, 6), slice(-6, None)):
+            spot = y.clone()
+            spot[..., rows, columns] += 0.5
+            assert corner_loss(spot, x).item() == pytest.approx(0.5 * 36 / 64 / 4)
 
 
 def test_training_sees_windows_and_at_last_whole_pictures(tmp_path, monkeypatch):

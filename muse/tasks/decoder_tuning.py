@@ -12,7 +12,7 @@ from muse.mini.augment import windows_then_whole
 from muse.mini.data import SceneBatch
 from muse.mini.export import part_folder, save_part
 from muse.mini.optimizing import Muon, with_one_cycle
-from muse.mini.reconstruction import fine_contrast, reconstruction_loss
+from muse.mini.reconstruction import corner_loss, fine_contrast, reconstruction_loss
 from muse.tasks.resuming import Resumable
 
 NODES = 50
@@ -43,6 +43,7 @@ class DecoderTuning(Resumable):
         adversarial_weight: of the discriminator's part in the decoder's gradient.
         latent_noise: the largest standard deviation of the noise, in that of the latents.
         edge_weight, thing_weight: of the reconstruction loss.
+        corner_weight: of the pictures' corners beside it (`muse.mini.reconstruction.corner_loss`).
         crop, whole: as the autoencoder's.
         drawn: the share of latents that are the diffusion model's, in [0, 1]; above 0 the folder
             has to be a whole pipeline, and captions are those of its training.
@@ -60,6 +61,7 @@ class DecoderTuning(Resumable):
         latent_noise: float = 0.15,
         edge_weight: float = 0.5,
         thing_weight: float = 2.0,
+        corner_weight: float = 0.25,
         crop: int | None = None,
         whole: float = 0.2,
         drawn: float = 0.0,
@@ -72,6 +74,7 @@ class DecoderTuning(Resumable):
         self.learning_rate = learning_rate
         self.adversarial_weight, self.latent_noise = adversarial_weight, latent_noise
         self.edge_weight, self.thing_weight = edge_weight, thing_weight
+        self.corner_weight = corner_weight
         vae = AutoencoderKL.from_pretrained(self.folder, torch_dtype=torch.float32)
         self.vae = vae.to(memory_format=torch.channels_last).train().requires_grad_(False)
         self.vae.decoder.requires_grad_(True)
@@ -140,6 +143,7 @@ class DecoderTuning(Resumable):
         spread = most * torch.rand(len(x), 1, 1, 1, device=self.device)
         y = self.vae.decode(latent + spread * torch.randn_like(latent)).sample
         reconstruction = reconstruction_loss(y, x, box, self.edge_weight, self.thing_weight)
+        reconstruction = reconstruction + self.corner_weight * corner_loss(y, x)
         self.discriminator.requires_grad_(False)
         adversarial = -self.discriminator(y).mean()
         self.discriminator.requires_grad_(True)
