@@ -21,7 +21,7 @@ JOBS = jobs(16)
     [(False, 3.0, 2), (False, 7.5, 2), (True, 3.0, 2), (True, 7.5, 2), (False, 7.5, 6)],
 )
 def test_steering_reaches_the_target_and_keeps_the_place(flow, scale, dimension):
-    some = jobs(3)
+    some = jobs(6)
     made = make(sampler(flow, dimension, guidance_scale=scale), some)
     plain = make(sampler(flow, dimension, guidance_scale=scale, timing=Never()), some)
     on_target, kept = shares(made)
@@ -29,7 +29,7 @@ def test_steering_reaches_the_target_and_keeps_the_place(flow, scale, dimension)
     print("plain", shares(plain))
     assert on_target >= 95
     assert kept >= 95
-    assert shares(plain)[0] <= 20, "chance is an eighth"
+    assert shares(plain)[0] <= 15
     assert all(result.trace.start_step is not None for result in made.values())
 
 
@@ -42,14 +42,14 @@ def test_when_steering_starts_matters(flow):
         "late": StepWindow(0.6),
         "never": Never(),
     }
-    some = jobs(3)
+    some = jobs(6)
     found = {name: shares(make(sampler(flow, timing=t), some)) for name, t in policies.items()}
     print("target, place", found)
     assert found["always"][1] <= 60
     assert found["threshold"][1] >= 95
     assert found["late"][0] <= found["threshold"][0] - 10
     assert found["late"][1] >= 95
-    assert found["never"][0] <= 20, "chance is an eighth"
+    assert found["never"][0] <= 15
 
 
 def readings(results):

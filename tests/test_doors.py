@@ -453,17 +453,20 @@ def test_watchers_are_told_everything_and_change_nothing() -> None:
 
 
 class _StopsAfter(Watcher):
-    """Stops the rows once so many pictures are done."""
+    """Stops the rows once so many pictures are done, or so many rounds of calls were made."""
 
-    def __init__(self, pictures: int) -> None:
-        self.left = pictures
+    def __init__(self, pictures: int = 1000, rounds: int = 1000) -> None:
+        self.pictures, self.rounds = pictures, rounds
 
     @property
     def stopped(self) -> bool:
-        return self.left <= 0
+        return self.pictures <= 0 or self.rounds <= 0
 
     def finished(self, result: Result) -> None:
-        self.left -= 1
+        self.pictures -= 1
+
+    def answered(self) -> None:
+        self.rounds -= 1
 
 
 class _Folder(Sink):
@@ -487,27 +490,13 @@ def test_what_was_stopped_is_kept_by_those_alone_who_want_it() -> None:
     assert sum(result.whole for result in memory.results.values()) == len(folder.kept)
 
 
-class _StopsWithin(Watcher):
-    """Stops the rows once so many rounds of calls were made."""
-
-    def __init__(self, rounds: int) -> None:
-        self.left = rounds
-
-    @property
-    def stopped(self) -> bool:
-        return self.left <= 0
-
-    def answered(self) -> None:
-        self.left -= 1
-
-
 @pytest.mark.parametrize("steering", [BestOfN(3), ParticleResampling(3)])
 def test_rows_within_a_row_that_were_stopped_make_no_whole_picture(steering: Steering) -> None:
     """In the middle of their way, whatever the row that holds them says."""
     options: dict[str, Any] = {"timing": Always(), "scheduler": DDIM(1.0), "steps": 8}
     folder, whole = _Folder(), _Folder()
-    make_all(sampler(steering=steering, **options), JOBS[:1], folder, 1, [_StopsWithin(6)])
-    make_all(sampler(steering=steering, **options), JOBS[:1], whole, 1, [_StopsWithin(1000)])
+    make_all(sampler(steering=steering, **options), JOBS[:1], folder, 1, [_StopsAfter(rounds=6)])
+    make_all(sampler(steering=steering, **options), JOBS[:1], whole, 1, [_StopsAfter()])
     assert not folder.kept
     assert [result.whole for result in whole.kept] == [True]
 

@@ -15,6 +15,9 @@ from muse.core.types import MuseError, Tensors
 from muse.steering.base import Steered, Steering, Step
 from muse.steering.by_latent import check_counts
 
+WORST = -1e6
+"""The reward of a reading that is not finite."""
+
 
 class NoiseSearch(Steering):
     """Some noises are led to pictures by the plain model, rows of their own that share calls with
@@ -60,9 +63,8 @@ class NoiseSearch(Steering):
                 judged = liking(seen, step.goal.target)
                 step.note(number, judged)
                 number += 1
-                worth = -judged.total if math.isfinite(judged.total) else -math.inf
-                if best is None or worth > best[0]:
-                    best = worth, noise, last
+                if best is None or reward(judged) > best[0]:
+                    best = reward(judged), noise, last
             assert best is not None
             try:
                 noises = rounds.send(best[1])
@@ -135,6 +137,11 @@ class ZeroOrderSearch(NoiseSearch):
 def fresh(x: Tensor, generator: torch.Generator) -> Tensor:
     """Standard normal noise like `x`, (1, ...)."""
     return torch.randn(x.shape, generator=generator).to(x)
+
+
+def reward(judged: Judgement) -> float:
+    """How good it is: minus its loss, `WORST` for one that is not finite."""
+    return -judged.total if math.isfinite(judged.total) else WORST
 
 
 def liking(seen: Observation, target: Tensor) -> Judgement:

@@ -12,10 +12,7 @@ from muse.core.asks import Ask, Fork, Observation
 from muse.core.types import MuseError, Tensors
 from muse.steering.base import Steered, Steering, Step
 from muse.steering.by_latent import check_counts, check_strengths
-from muse.steering.noise_search import fresh, liking
-
-WORST = -1e6
-"""The reward of a reading that is not finite."""
+from muse.steering.noise_search import fresh, liking, reward
 
 
 class ParticleResampling(Steering):
@@ -106,8 +103,7 @@ class ParticleResampling(Steering):
                     f"{self.n} particles began alike and never part: the solver adds no noise. Use "
                     "DDIM with eta above 0 or, to draw a picture, the timing Always."
                 )
-            found_rewards = torch.tensor([-judged.total for judged in seen]).double()
-            rewards.append(found_rewards.nan_to_num(nan=WORST, neginf=WORST))
+            rewards.append(torch.tensor([reward(judged) for judged in seen]).double())
             if node < end:
                 weights = (self.scale * self.exponents(rewards)).softmax(0)
                 drawn = weights.multinomial(self.n, replacement=True, generator=step.generator)
