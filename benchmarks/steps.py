@@ -111,7 +111,7 @@ def descended(
         states = [_begun(asks[i], search) for i in group]
         for k in range(count + 1):
             shown = [
-                replace(asks[i], state=state, variation=search, iteration=k, last=k == count)
+                replace(asks[i], state=state, variation=search, iteration=k, gradient=k < count)
                 for i, state in zip(group, states, strict=True)
             ]
             found: list[Evaluation] = sampler.answers(shown)

@@ -105,7 +105,7 @@ def test_every_iteration_of_the_full_search_from_the_same_state(flow, emotion_sc
                 "loss": abs(loss - reply.total) / (1 + abs(loss)),
                 "prediction": (guided - x0).abs().max().item(),
             }
-            if after:
+            if after and ask.gradient:
                 tokens, *_, mean = after[0]
                 off = (mean - reply.proposal["mean"]).abs().max() / (1 + mean.abs().max())
                 gaps["gradient"] = off.item()

@@ -99,7 +99,7 @@ def test_auto_takes_as_many_as_fit(total: int, rows: int) -> None:
 def test_auto_waits_for_rounds_that_search() -> None:
     slots = Slots("auto", Gauge(10**9))
     for _ in range(20):
-        slots.answer([replace(_searching(), last=True)], lambda asks: [None] * len(asks))
+        slots.answer([replace(_searching(), gradient=False)], lambda asks: [None] * len(asks))
     assert slots.rows == 1
 
 

@@ -107,7 +107,7 @@ class Evaluate:
         goal: what the loss wants.
         prompt: for the similarity.
         step, iteration: indices i and k, from 0.
-        last: whether the search ends here whatever comes out, so that no gradient is needed.
+        gradient: whether it is wanted, and the state one step on; not where the search ends here.
         plain: this step's prediction without S, or None where S has no scale of its own.
         variation: what the state is; None is the sampler's own steering.
         guidance: how predictions are mixed.
@@ -130,7 +130,7 @@ class Evaluate:
     prompt: str
     step: int
     iteration: int = 0
-    last: bool = False
+    gradient: bool = True
     plain: Denoised | None = None
     variation: Variation | None = None
     guidance: Guidance = field(default_factory=Guidance)

@@ -190,7 +190,7 @@ class Answers(nn.Module):
 
     def evaluate(self, asks: Sequence[Evaluate]) -> list[Evaluation]:
         """One model call with gradient to what varies (two, where the unconditional branch varies
-        with it), and one step; no gradient where no row will step again.
+        with it), and one step; where no gradient is wanted, none of it.
         """
         x = torch.cat([ask.x for ask in asks])
         node = Node.stack([ask.node for ask in asks])
@@ -199,7 +199,7 @@ class Answers(nn.Module):
         unconditional = join_denoised([ask.unconditional for ask in asks])
         plain = join_denoised([ask.plain for ask in asks])
         variation = self._variation(asks)
-        names = () if all(ask.last for ask in asks) else variation.variables(state)
+        names = variation.variables(state) if asks[0].gradient else ()
         leaves = {name: state[name].detach().clone().requires_grad_() for name in names}
         with torch.set_grad_enabled(bool(names)):
             shown, extended = variation.inject(self.backbone, x, cond, {**state, **leaves})
@@ -259,7 +259,7 @@ class Answers(nn.Module):
         finite: Tensor,
     ) -> tuple[Tensor, Tensors]:
         """Which rows can go on, (B,), and where to."""
-        if all(ask.last for ask in asks):
+        if not asks[0].gradient:
             return torch.zeros_like(finite), state
         i = torch.tensor([ask.step for ask in asks], device=finite.device)
         k = torch.tensor([ask.iteration for ask in asks], device=finite.device)

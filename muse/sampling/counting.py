@@ -34,7 +34,7 @@ def _counted(cost: Cost, ask: Ask) -> Ask:
     elif isinstance(ask, Evaluate):
         branches = 2 if ask.null is not None else 1
         varies = ask.variation is None or bool(ask.variation.variables(ask.state))
-        _add(cost, branches, _reads(ask), varies and not ask.last)
+        _add(cost, branches, _reads(ask), varies and ask.gradient)
     elif isinstance(ask, Unroll):
         steps = (len(ask.nodes) - 1) * (2 if ask.null is not None else 1)
         if ask.gradient:

@@ -67,6 +67,7 @@ class PictureRow:
         self.frame: Frame | None = None
         self.whole = False
         self.rest = self.resting = 0  # steps to rest after the last look, and how many are left
+        self.quiet = False  # whether the last look found nothing to do
 
     def run(self) -> Generator[list[Ask], list[Any], Result]:
         """From the job to its result; a user's mistake that shows here fails this job alone."""
@@ -288,7 +289,8 @@ class PictureRow:
         made = (steering if looks else steering.follow)(step, self.state)
         steered: Steered = returned(steering, (yield from row_of(steering, made)), Steered)
         if looks:
-            self.rest = self.resting = rests.next(self.rest, steered.quiet)
+            self.quiet = steered.quiet
+            self.rest = self.resting = rests.next(self.rest, self.quiet)
         elif self.resting:
             self.resting -= 1
         self.state = steered.state
@@ -323,7 +325,7 @@ class PictureRow:
             guidance=setup.guidance,
             trace=self.trace,
             generator=self.stream,
-            search=setup.search.run,
+            search=partial(setup.search.run, quiet=self.quiet),
             satisfied=setup.search.satisfied,
             advance=lambda denoised: start.blended(at.advance(denoised)[0], at.i + 1),
             onward=lambda x, i, *more: self.onward(start.blended(x, i), i, *more),

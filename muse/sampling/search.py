@@ -38,6 +38,7 @@ class Search:
         ask: Evaluate,
         trace: Trace,
         tell: Callable[[int, Evaluation], None] = lambda iteration, found: None,
+        quiet: bool = False,
     ) -> Generator[list[Ask], list[Any], Evaluation | None]:
         """Search from the state in `ask`, and return the accepted iterate.
 
@@ -48,12 +49,16 @@ class Search:
             ask: the first evaluation.
             trace: is told every iteration.
             tell: called with each iteration and what it found.
+            quiet: whether the first evaluation is likely to end the search. It is then made without
+                gradient, and made again with one where it doesn't: less work, the same search.
         """
         accepted: Evaluation | None = None
         for k in range(self.max_iterations + 1):
             last = k == self.max_iterations
-            ask = replace(ask, iteration=k, last=last)
+            ask = replace(ask, iteration=k, gradient=not (last or (quiet and k == 0)))
             [found] = yield [ask]
+            if quiet and k == 0 and not last and found.finite and not self.satisfied(found):
+                [found] = yield [ask := replace(ask, gradient=True)]
             if not found.finite:
                 trace.notes.append(f"step {ask.step}, iteration {k}: the loss is not finite")
                 break

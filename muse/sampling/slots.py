@@ -107,7 +107,7 @@ class Slots:
             return
         self._rounds += 1
         searching = sum(
-            isinstance(ask, Judge | Unroll) or (isinstance(ask, Evaluate) and not ask.last)
+            isinstance(ask, Judge | Unroll) or (isinstance(ask, Evaluate) and ask.gradient)
             for ask in asks
         )
         self._searched = self._searched or searching > 0

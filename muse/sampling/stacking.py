@@ -30,7 +30,8 @@ def kind_of(ask: Ask) -> Hashable:
     if isinstance(ask, Unroll):
         return *common, _shapes(ask.null), len(ask.nodes), ask.guidance, ask.gradient
     there = ask.unconditional is None, ask.plain is None, _shapes(ask.null)
-    return *common, _shapes(ask.state), id(ask.variation), there, _shape(ask.noise)
+    # The way back costs as much as the way there: rows that end here don't go it with the others.
+    return *common, _shapes(ask.state), id(ask.variation), there, _shape(ask.noise), ask.gradient
 
 
 def _shapes(tensors: Mapping[str, Tensor] | None) -> Hashable:
