@@ -15,11 +15,11 @@ mkdir -p "$OUT"
 [ "$tiny" = true ] || export PRECISION=${PRECISION:-bf16-mixed}
 
 keep() {  # what is learned so far, without checkpoints
-    (cd runs/mini128 && find . -name '*.safetensors' -o -name '*.json' -o -name metrics.csv |
-        grep -v -e checkpoints -e '^./start' | tar -cf - -T -) | tar -xf - -C "$OUT"
+    (cd runs/mini && find . -name '*.safetensors' -o -name '*.json' -o -name metrics.csv |
+        grep -v -e checkpoints -e "^./first" | tar -cf - -T -) | tar -xf - -C "$OUT"
 }
 
-for part in autoencoder clip diffusion decoder preview flow simemo emogen timm judge content simemo_fi; do
+for part in first/autoencoder first/clip first/diffusion autoencoder clip diffusion decoder preview flow simemo emogen timm judge content simemo_fi; do
     SECONDS=0
     benchmarks/train_mini.sh "$part" > "$OUT/$part.log" 2>&1 && echo "$part: $SECONDS s" | tee -a "$OUT/seconds.txt"
     keep

@@ -15,14 +15,17 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 from muse.backbones import StableDiffusion
 from muse.core.emotions import EMOTIONS
 from muse.guides import ConvNet, EmoGen, Guide, SimEmo, TimmClassifier
-from muse.mini import FI_LIKE, HELD_OUT, MAIN, PLACES, THINGS, content_caption, render
+from muse.mini import HELD_OUT, PLACES, THINGS, VARIED, content_caption, render
 from muse.mini.content import ContentClassifier
 from muse.mini.reconstruction import fine_contrast
 from muse.mini.scenes import Scene
+from muse.mini.world import VARIED_FI
 from muse.pretrained.clip import as_clip
 
 FIRST_SEED = 20_000_000
 """Training and validation scenes lie below."""
+SIZE = 128
+"""Of muse-mini's pictures."""
 
 
 @torch.no_grad()
@@ -34,15 +37,15 @@ def main(count: int = 1000) -> None:
     """
     seeds = range(FIRST_SEED, FIRST_SEED + count)
     worlds = {
-        "main": [render(s) for s in seeds],
-        "FI-like": [render(s, world=FI_LIKE) for s in seeds],
+        "its own": [render(s, world=VARIED, size=SIZE) for s in seeds],
+        "FI-like": [render(s, world=VARIED_FI, size=SIZE) for s in seeds],
     }
     held_out = [
-        render(FIRST_SEED + i, *pair, world=MAIN)
+        render(FIRST_SEED + i, *pair, world=VARIED, size=SIZE)
         for i, pair in enumerate(sorted(HELD_OUT) * max(1, count // 100))
     ]
-    autoencoder(worlds["main"][:256])
-    for name, scenes in (("main", worlds["main"]), ("held-out pairs", held_out)):
+    autoencoder(worlds["its own"][:256])
+    for name, scenes in (("its own world", worlds["its own"]), ("held-out pairs", held_out)):
         clip(name, scenes)
         content(name, scenes)
     clip_id = "muse-mini/clip"
@@ -59,14 +62,15 @@ def main(count: int = 1000) -> None:
 
 
 def pixels(scenes: list[Scene]) -> Tensor:
-    """(B, 3, 64, 64) in [0, 1]."""
+    """(B, 3, H, W) in [0, 1]."""
     return torch.from_numpy(np.stack([s.image for s in scenes])).permute(0, 3, 1, 2) / 255
 
 
 def autoencoder(scenes: list[Scene]) -> None:
     """Mean absolute error and PSNR of encoding and decoding, and what is kept of the contrast."""
     backbone, image = StableDiffusion("muse-mini"), pixels(scenes)
-    again = backbone.decode(backbone.encode(image)).clamp(0, 1)
+    again = torch.cat([backbone.decode(backbone.encode(some)) for some in image.split(16)])
+    again = again.clamp(0, 1)
     each = peak_signal_noise_ratio(again, image, 1.0, reduction="none", dim=(1, 2, 3))
     error = (again - image).abs().mean()
     print(f"autoencoder: mean absolute error {error:.4f} of the range, PSNR {each.mean():.1f} dB,")

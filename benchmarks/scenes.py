@@ -10,7 +10,7 @@ import sys
 from PIL import Image
 
 from muse.core.emotions import EMOTIONS
-from muse.mini import MAIN, Scene, World, render
+from muse.mini import VARIED, Scene, World, render
 from muse.mini.marks import MARKS
 
 CONTENTS = (
@@ -31,21 +31,19 @@ MOODS = {mark.phrase: mark.mood for mark in MARKS}
 
 def typical(seed: int, thing: str, place: str, mood: str, world: World) -> Scene:
     """The first scene from `seed` on that shows two marks of its mood, and no other's."""
-    scenes = (render(at, thing, place, mood, world) for at in itertools.count(seed))
+    scenes = (render(at, thing, place, mood, world, size=SIDE) for at in itertools.count(seed))
     return next(s for s in scenes if [MOODS[sign] for sign in s.attributes] == [mood, mood])
 
 
-def main(path: str, world: World = MAIN) -> None:
+def main(path: str, world: World = VARIED) -> None:
     """Write the sheet to `path`."""
     cell = SIDE + GAP
     sheet = Image.new("RGB", (len(CONTENTS) * cell - GAP, len(EMOTIONS) * cell - GAP), "white")
     for row, mood in enumerate(EMOTIONS):
         for column, (thing, place) in enumerate(CONTENTS):
             scene = typical(1000 * row + 100 * column, thing, place, mood, world)
-            few = Image.fromarray(scene.image).quantize(64).convert("RGB")  # for a small file
-            picture = few.resize((SIDE, SIDE), Image.Resampling.NEAREST)
-            sheet.paste(picture, (column * cell, row * cell))
-    sheet.save(path, optimize=True)
+            sheet.paste(Image.fromarray(scene.image), (column * cell, row * cell))
+    sheet.quantize(255).save(path, optimize=True)  # for a small file
 
 
 if __name__ == "__main__":

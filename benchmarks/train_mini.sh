@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
 # Trains muse-mini at 128 px, part by part; a part that stopped goes on from its last checkpoint.
 #
-#   benchmarks/train_mini.sh PART ...      all, in their order, where none is named: autoencoder
-#       clip diffusion decoder preview flow, and what reads pictures: simemo emogen timm judge content simemo_fi
+#   benchmarks/train_mini.sh PART ...      all, in their order, where none is named: first/autoencoder
+#       first/clip first/diffusion (at 64 px, where the others start), autoencoder clip diffusion decoder
+#       preview flow, and what reads pictures: simemo emogen timm judge content simemo_fi
 #
-# What is learned lies in runs/mini128, as a diffusers folder; checkpoints and curves beside it.
+# What is learned lies in runs/mini, as a diffusers folder; checkpoints and curves beside it.
 # SHARE=0.01 takes that share of the steps (a trial); PRECISION=bf16-mixed where that is fast; COUNT=...
 # so many scenes. On a GPU all of it is one call:
 #   PRECISION=bf16-mixed benchmarks/train_mini.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(autoencoder clip diffusion decoder preview flow simemo emogen timm judge content simemo_fi)
-out=runs/mini128
+[ ${#parts[@]} -gt 0 ] || parts=(first/autoencoder first/clip first/diffusion autoencoder clip diffusion decoder preview flow simemo emogen timm judge content simemo_fi)
+out=runs/mini
 mkdir -p "$out/guides"
 for part in "${parts[@]}"; do
-    config=configs/mini128/$part.yaml
+    config=configs/mini/$part.yaml
     mkdir -p "$out/$part"
     words=(--trainer.default_root_dir "$out/$part")
     steps=$(sed -n 's/^ *max_steps: //p' "$config")

@@ -30,28 +30,28 @@ TILE, GAP, HEAD = 192, 10, 28
 
 
 def sheet() -> None:
-    """Rows are prompts, columns the plain picture and the eight emotions: docs/moods.png."""
+    """Rows are prompts, columns the plain picture and the eight emotions: docs/moods.webp."""
     pipe = MusePipeline.from_pretrained("muse-mini")
     pipe.set_progress_bar_config(disable=True)
     rows = [
         pipe(prompt, [None, *WHEEL], generator=[_seeded() for _ in range(9)]).images
         for prompt in PROMPTS
     ]
-    _grid(rows, ["plain", *WHEEL], PROMPTS).save(FOLDER / "moods.png", optimize=True)
+    _grid(rows, ["plain", *WHEEL], PROMPTS).save(FOLDER / "moods.webp", quality=90, method=6)
 
 
 def strip() -> None:
-    """A picture, and what four emotions make of it: docs/edit.png."""
+    """A picture, and what four emotions make of it: docs/edit.webp."""
     pipe = MusePipeline.from_pretrained("muse-mini")
     pipe.set_progress_bar_config(disable=True)
     prompt, emotions = "a boat on a beach", ["awe", "amusement", "sadness", "fear"]
     [source] = pipe(prompt, generator=_seeded()).images
     edits = pipe(prompt, emotions, image=source).images
     made = _grid([[source, *edits]], ["source", *emotions], [prompt])
-    made.save(FOLDER / "edit.png", optimize=True)
+    made.save(FOLDER / "edit.webp", quality=90, method=6)
 
 
-def moving(prompt: str = "a cat in a forest", emotion: str = "fear") -> None:
+def moving(prompt: str = "a dog in a park", emotion: str = "fear") -> None:
     """One noise led by the plain model and by muse, step by step, with what the guide reads:
     docs/moving.webp.
     """
@@ -73,18 +73,16 @@ def moving(prompt: str = "a cat in a forest", emotion: str = "fear") -> None:
 class Frames(Watcher):
     """Each row's picture after each step, and how the guide reads it."""
 
-    wants_pictures = True
-
     def __init__(self, sampler: Sampler) -> None:
-        self.guide = sampler.answers.guide
+        self.guide, self.decode = sampler.answers.guide, sampler.backbone.decode
         self.seen: dict[str, list[tuple[Image.Image, list[float]]]] = {}
 
     @torch.no_grad()
     def stepped(
         self, job: Job, step: int, latent: Tensor, denoised: Denoised, picture: Tensor | None
     ) -> None:
-        """Keep it."""
-        assert picture is not None
+        """Keep it, through the large decoder."""
+        picture = self.decode(denoised.x0)
         p: list[float] = self.guide.read(picture).softmax(-1)[0].tolist()
         pixels = (picture[0].clamp(0, 1).permute(1, 2, 0) * 255).round().byte()
         self.seen.setdefault(job.id, []).append((Image.fromarray(pixels.numpy()), p))

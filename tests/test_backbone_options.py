@@ -260,6 +260,18 @@ def test_checkpointing_keeps_less_for_the_same_gradient(
     assert kept[1] < 0.5 * kept[0]
 
 
+def test_the_layout_of_weights_changes_rounding_alone(sd: str) -> None:
+    made = []
+    for on in (True, False):
+        backbone = StableDiffusion(sd, channels_last=on)
+        for conv in (backbone.model.conv_in, backbone.vae.decoder.conv_in):
+            assert conv.weight.is_contiguous(memory_format=torch.channels_last) is on
+        cond = backbone.embed(["a dog in a park"], (32, 32))
+        x = backbone.denoise(noise(1, 4, 16, 16), backbone.time_grid(4, (32, 32))[1], cond).x0
+        made.append(backbone.decode(x).detach())
+    torch.testing.assert_close(*made, rtol=1e-5, atol=1e-5)
+
+
 def test_tiling_decodes_tiles_with_gradients(sd: str) -> None:
     latent = noise(1, 4, 16, 16)
     shapes: list[tuple[int, ...]] = []

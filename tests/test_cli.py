@@ -562,7 +562,7 @@ def test_the_quickstart_runs_on_what_the_package_carries(
     assert main(["fit-free", *words, "--model.steps=8", "--data.limit=2"]) == 0
     for path in folder.glob("images/*.png"):
         with Image.open(path) as picture:
-            assert picture.size == (64, 64)
+            assert picture.size == (128, 128)
     records = [json.loads(path.read_text()) for path in folder.glob("records/*.json")]
     assert len(records) == 2
     assert all(sum(record["iterations"]) > 0 for record in records)

@@ -15,7 +15,7 @@ from muse.cli import main
 from muse.core.jobs import Job
 from muse.core.results import Cost
 from muse.core.types import Denoised
-from muse.guides import Guide
+from muse.guides import Guide, TimmClassifier
 from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
 from muse.sampling import Sampler
@@ -304,6 +304,8 @@ def test_operations_are_those_of_the_networks(tiny_folder):
     assert read.decodings - bare.decodings == 2 * 8 * pixels
     assert read.decoder_gradients - bare.decoder_gradients == 2 * (2 * 8 * pixels)
     assert (read.predictions, read.gradients) == (bare.predictions, bare.gradients)
+    timm = operations(TimmClassifier("resnet10t", options={"channels": [8, 8, 8, 8]}))
+    assert timm.decodings > bare.decodings, "which asks its own transform for values"
     # back through frozen weights costs about as much as there; attention twice as much
     assert 1.8 < bare.gradients / bare.predictions < 2.6
     assert 1.8 < bare.decoder_gradients / bare.decodings < 2.6

@@ -22,7 +22,7 @@ from muse.core.emotions import EMOTIONS, WHEEL
 from muse.core.types import MuseError
 from muse.metrics import PSNR, FinishedRun, Made, Metric
 from muse.metrics import evaluate as measure
-from muse.mini import render
+from muse.mini import VARIED, render
 from muse.report.evaluation import as_csv, markdown
 from muse.runs.records import write_record
 from tests.test_extractors import refuse
@@ -508,13 +508,13 @@ def test_the_packaged_list_of_sets(run: Path) -> None:
     for path in [*(run / "records").iterdir(), *(run / "images").iterdir()]:
         path.unlink()
     for i in range(24):
-        scene = render(i, mood=("awe", "fear")[i % 2])
+        scene = render(i, mood=("awe", "fear")[i % 2], world=VARIED, size=128)
         name = f"scene-{i}"
         Image.fromarray(scene.image).save(run / "images" / f"{name}.png")
         told = {"prompt": scene.caption, "plain": "plain-dog"}
         write_record(run, record(name, scene.mood, **told))
     text = (command.MINI.parent / "mini-sets.yaml").read_text()
-    text = text.replace("count: 2000", "count: 24")
+    text = text.replace("count: 1000", "count: 24")
     text = text.replace(
         "init_args: {features: *content,", "init_args: {fewest: 20, features: *content,"
     )
@@ -537,7 +537,7 @@ def test_the_packaged_list_of_sets(run: Path) -> None:
         assert "1 different pictures of 'plain' are too few" in found[name]["remarks"][0]
     assert found["natural: content"]["overall"]["plain"]["mean"] < 0.4
     assert (
-        "24 pictures of 'steered' against 24 rendered scenes (main, 64 px)"
+        "24 pictures of 'steered' against 24 rendered scenes (varied, 128 px)"
         in found["KID"]["remarks"][1]
     )
 

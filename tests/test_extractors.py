@@ -31,7 +31,7 @@ from muse.metrics import (
     TorchvisionFeatures,
     TransformersFeatures,
 )
-from muse.mini import render
+from muse.mini import VARIED, render
 from muse.mini.content import ContentClassifier
 from muse.runs.records import write_record
 from tests.components import tiny_clip
@@ -230,7 +230,8 @@ def test_a_runs_arm(tmp_path):
 
 def test_rendered_scenes():
     scenes = list(RenderedScenes(3, seed=5).pictures())
-    wanted = torch.from_numpy(render(6, all_pairs=True).image).permute(2, 0, 1) / 255
+    ours = render(6, world=VARIED, all_pairs=True, size=128)
+    wanted = torch.from_numpy(ours.image).permute(2, 0, 1) / 255
     assert torch.equal(scenes[1], wanted)
     assert len(scenes) == 3
     of = RenderedScenes(17, "fi-like", 32, prompts=["a dog in a park", "a cat on a beach"])

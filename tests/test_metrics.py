@@ -413,4 +413,4 @@ def test_the_recipe_parses(monkeypatch, capsys):
     assert main(["fit", "--config", "configs/mini/content.yaml", "--print_config"]) == 0
     printed = capsys.readouterr().out
     assert "class_path: muse.mini.content.ContentClassifier" in printed
-    assert "output: muse/mini/pipeline/content.safetensors" in printed
+    assert "output: runs/mini/content.safetensors" in printed

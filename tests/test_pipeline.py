@@ -79,7 +79,7 @@ def toy() -> MusePipeline:
 STARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "one generator": lambda: {"generator": seeded(1)},
     "a list of them": lambda: {"generator": [seeded(1), seeded(2)]},
-    "latents": lambda: {"latents": torch.randn(2, 4, 12, 16, generator=seeded(3))},
+    "latents": lambda: {"latents": torch.randn(2, 8, 12, 16, generator=seeded(3))},
     "torch's own generator": dict,
 }
 
@@ -89,9 +89,9 @@ STARTS: dict[str, Callable[[], dict[str, Any]]] = {
     [
         ("one generator", {"negative_prompt": ""}),
         ("a list of them", {"guidance_scale": 1.0}),
-        ("latents", {"guidance_scale": 3.0, "height": 48, "width": 64}),
+        ("latents", {"guidance_scale": 3.0, "height": 96, "width": 128}),
         ("torch's own generator", {"num_images_per_prompt": 2, "negative_prompt": "a cat"}),
-        ("latents", {"negative_prompt": ["a cat", "a house"], "height": 48, "width": 64}),
+        ("latents", {"negative_prompt": ["a cat", "a house"], "height": 96, "width": 128}),
     ],
 )
 def test_plain_pictures_are_diffusers(
@@ -143,7 +143,7 @@ def test_output_types(mini: MusePipeline, diffusers_pipe: Any) -> None:
         )
         assert type(found) is type(expected)
         if kind == "pil":
-            assert [picture.size for picture in found] == [(64, 64)]
+            assert [picture.size for picture in found] == [(128, 128)]
             found, expected = ([np.asarray(one) for one in pair] for pair in (found, expected))
             assert np.abs(np.float32(found) - np.float32(expected)).max() <= 1
         else:
@@ -160,7 +160,7 @@ def test_a_callback_sees_and_replaces_latents_as_in_diffusers(
 
     def callback(pipe: Any, step: int, timestep: torch.Tensor, kwargs: dict[str, Any]) -> Any:
         if pipe is mini:
-            assert kwargs["latents"].shape == (1, 4, 16, 16)
+            assert kwargs["latents"].shape == (1, 8, 16, 16)
             seen.setdefault(kwargs["row"], []).append((step, int(timestep)))
         return {"latents": kwargs["latents"] * 0.9} if step == 1 else {}
 

@@ -22,7 +22,7 @@ def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert quick != BLOCKS[1]
     exec(compile(quick, "README.md", "exec"), found := {})
     with Image.open("dog.png") as picture:
-        assert picture.size == (64, 64)
+        assert picture.size == (128, 128)
     assert found["made"].start_steps[0] is not None, "it was steered"
 
 

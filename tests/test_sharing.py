@@ -5,11 +5,13 @@ import shutil
 
 import pytest
 import torch
+from diffusers import AutoencoderTiny
 
 from muse.backbones import StableDiffusion
 from muse.core.digests import Digests
 from muse.core.types import MuseError
-from muse.pretrained.sharing import note_sharing, own_options, shared_parts
+from muse.pretrained.sharing import note_sharing, own_options, own_preview, shared_parts
+from tests.tiny import tiny_autoencoder
 
 
 @pytest.fixture
@@ -66,3 +68,15 @@ def test_an_index_decides_no_code_that_is_run(apart):
     (sharer / "model_index.json").write_text(json.dumps(index))
     with pytest.raises(MuseError, match="subprocess"):
         StableDiffusion(str(sharer))
+
+
+def test_a_preview_comes_with_the_pipeline_or_from_the_one_it_shares_with(apart):
+    whole, sharer = apart
+    assert own_preview(whole) is None
+    assert StableDiffusion(str(whole)).preview_vae is None
+    tiny_autoencoder(channels=4).save_pretrained(whole / "preview")
+    note_sharing(sharer, {"vae": whole / "vae", "preview": whole / "preview"}, {})
+    for folder in apart:
+        assert own_preview(folder) == whole / "preview"
+        assert isinstance(StableDiffusion(str(folder)).preview_vae, AutoencoderTiny)
+        assert StableDiffusion(str(folder), preview_decoder="full").preview_vae is None

@@ -481,7 +481,7 @@ def test_muse_mini_names_the_words_that_it_lacks(
     assert "measured" not in told.err, "the preset is its own"
     assert told.out.startswith("dog.png: awe ")
     with Image.open("dog.png") as picture:
-        assert picture.size == (64, 64)
+        assert picture.size == (128, 128)
 
 
 # --- presets -----------------------------------------------------------------------------------

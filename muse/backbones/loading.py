@@ -20,7 +20,7 @@ from muse.backbones.shared_parts import load_shared
 from muse.core.types import MuseError
 from muse.pretrained.damage import check_whole
 from muse.pretrained.packaged import locate
-from muse.pretrained.sharing import shared_parts
+from muse.pretrained.sharing import PREVIEW, own_preview, shared_parts
 from muse.pretrained.variants import choose_variant
 
 UNCONVERTIBLE = (SingleFileComponentError, IndexError, KeyError)
@@ -72,7 +72,8 @@ def load_pipeline(
             f"config = {config!r} goes with a single file, and {pretrained!r} is none, or "
             "isn't there. Leave it out, or give the path of a .safetensors file."
         )
-    shared = {part: at for part, at in shared_parts(Path(path)).items() if part not in options}
+    left = {PREVIEW, *options}
+    shared = {part: at for part, at in shared_parts(Path(path)).items() if part not in left}
     index = _checked_index(cls, pretrained, path, {**options, **shared})
     with told(cls, pretrained):
         options |= load_shared(index, shared, dtype)
@@ -82,6 +83,12 @@ def load_pipeline(
     variant = choose_variant(Path(path), _wanted(index, options), variant, pretrained)
     with told(cls, pretrained):
         return cls.from_pretrained(path, variant=variant, **common(dtype), **options)
+
+
+def own_tiny(pretrained: str) -> str | None:
+    """The folder of the small autoencoder that comes with a pipeline, if one does."""
+    found = own_preview(Path(locate(pretrained)))
+    return None if found is None else str(found)
 
 
 def load_tiny(name: str, dtype: torch.dtype, **hub: Any) -> Any:

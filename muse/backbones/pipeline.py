@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from muse.backbones.base import Backbone, Size
 from muse.backbones.embeddings import add_embeddings
 from muse.backbones.features import module_outputs
-from muse.backbones.loading import load_pipeline, load_tiny
+from muse.backbones.loading import load_pipeline, load_tiny, own_tiny
 from muse.backbones.loras import add_loras
 from muse.backbones.options import hub_options, several
 from muse.backbones.swaps import put_autoencoder, put_scheduler
@@ -66,9 +66,11 @@ class PipelineBackbone(Backbone):
         gradient_checkpointing: compute activations again on the way back: less memory for inner
             iterations, more arithmetic.
         decoder_tiling: decode large pictures in tiles: less memory, faint seams.
+        channels_last: lay the weights of convolutions out so: faster, equal to rounding.
         preview_decoder: a small autoencoder (`AutoencoderTiny`: a folder, hub id or packaged name)
-            that guide and similarity look through; None takes the model's own. The final picture
-            always comes from the model's own.
+            that guide and similarity look through; None takes the one in the pipeline's folder
+            (``preview/``), if there is one, and else the model's own, as ``full`` always does. The
+            final picture always comes from the model's own.
         preview_size: shorter side in pixels at which guide and similarity look, by resizing the
             latent; None is the picture's own size.
         variant: of the weights, as ``save_pretrained`` names it (``fp16``); None takes those of
@@ -116,6 +118,7 @@ class PipelineBackbone(Backbone):
         attention_slicing: bool = False,
         gradient_checkpointing: bool = False,
         decoder_tiling: bool = False,
+        channels_last: bool = True,
         preview_decoder: str | None = None,
         preview_size: int | None = None,
         variant: str | None = None,
@@ -175,7 +178,8 @@ class PipelineBackbone(Backbone):
         if decoder_tiling:
             self.vae.enable_tiling()
         self.preview_vae = None
-        if preview_decoder is not None:
+        preview_decoder = preview_decoder or own_tiny(pretrained)
+        if preview_decoder not in (None, "full"):
             self.preview_vae = load_tiny(preview_decoder, DTYPES[dtype], **fetching)
             found, wanted = (v.config.latent_channels for v in (self.preview_vae, self.vae))
             if found != wanted:
@@ -183,6 +187,10 @@ class PipelineBackbone(Backbone):
                     f"preview_decoder {preview_decoder!r} reads latents of {found} channels, the "
                     f"model's have {wanted}. Give the tiny autoencoder made for this model."
                 )
+        if channels_last:
+            for part in (self.model, self.vae, self.preview_vae):
+                if part is not None:
+                    part.to(memory_format=torch.channels_last)
         self.preview_size = preview_size
         if preview_size is not None:
             self.latent_shape((preview_size, preview_size))

@@ -15,7 +15,6 @@ from muse.metrics.pictures import Arm
 from muse.mini.captions import content_caption
 from muse.mini.catalog import PLACES, THINGS
 from muse.mini.content import named
-from muse.mini.draw import SIZE
 from muse.mini.scenes import render
 from muse.mini.world import WORLDS, WorldName
 from muse.runs.finished import FinishedRun, load
@@ -99,8 +98,8 @@ class RenderedScenes(Reference):
 
     Args:
         count: how many.
-        world: ``main`` is what muse-mini is trained on.
-        size: their side in pixels.
+        world: ``varied`` is what muse-mini is trained on.
+        size: their side in pixels; muse-mini's is 128.
         seed: the first scene's; the next ones have the next seeds. Training used those from 0.
         prompts: the scenes show what these name, in turn, in all eight moods alike; None leaves
             things, places and moods to the world. For pictures of few prompts, which differ from
@@ -113,8 +112,8 @@ class RenderedScenes(Reference):
     def __init__(
         self,
         count: int = 2_000,
-        world: WorldName = "main",
-        size: int = SIZE,
+        world: WorldName = "varied",
+        size: int = 128,
         seed: int = 900_000_000,
         prompts: Sequence[str] | None = None,
     ) -> None:

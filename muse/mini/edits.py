@@ -11,11 +11,12 @@ from muse.core.files import make_folder, replacing, write_text
 from muse.core.jobs import Job
 from muse.data import write_jobs
 from muse.mini.scenes import render
+from muse.mini.world import VARIED
 
 
 def write_edits(folder: Path, count: int, first: int) -> Path:
-    """Render scenes into a folder, with a jobs file that wants each in one emotion that is not its
-    own, all eight in turn.
+    """Render scenes of muse-mini's world and size into a folder, with a jobs file that wants each
+    in one emotion that is not its own, all eight in turn.
 
     Args:
         folder: for pictures and file; scenes that are there stay.
@@ -28,7 +29,7 @@ def write_edits(folder: Path, count: int, first: int) -> Path:
     make_folder(folder)
     jobs = []
     for number in range(count):
-        scene = render(first + number)
+        scene = render(first + number, world=VARIED, size=128)
         path = folder / f"{first + number}.png"
         if not path.is_file():
             with replacing(path) as temporary:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
+from diffusers import AutoencoderTiny
 from torch import nn
 
 from muse.core.types import MuseError
@@ -41,7 +42,10 @@ def save_part(module: nn.Module, folder: Path) -> None:
     # Where a part was loaded from, to train on, is no part of it.
     file = folder / "config.json"
     text = file.read_text().replace('"dtype": "float16"', '"dtype": "float32"')
-    file.write_text(re.sub(r' *"_name_or_path": .*\n', "", text))
+    text = re.sub(r' *"_name_or_path": .*\n', "", text)
+    if isinstance(module, AutoencoderTiny):  # diffusers notes it, and warns of it when it loads
+        text = re.sub(r' *"block_out_channels": \[[^]]*\],\n', "", text)
+    file.write_text(text)
     note_digests(folder)
 
 

@@ -75,7 +75,7 @@ class World:
 
 
 MAIN = World(palettes=PALETTES, inherent_share=0.5, mark_share=1.0, borrowed=0.3, blend=(1.0, 1.4))
-"""What muse-mini is trained on."""
+"""Scenes that a model of 64 pixels can afford: what muse-mini was trained on at first."""
 
 FI_LIKE = World(
     palettes={mood: palette.recoloured(0.55, 0.65, 0.08) for mood, palette in PALETTES.items()},
@@ -93,7 +93,7 @@ _MORE: dict[str, Any] = {
     "across": (0.42, 0.58),
 }
 VARIED = replace(MAIN, **_MORE)
-"""The main world with more layouts and positions than a model of 64 pixels can afford."""
+"""The main world with more layouts and positions: what muse-mini is trained on, at 128 pixels."""
 
 VARIED_FI = replace(FI_LIKE, **_MORE)
 """The same of the other colours and freer moods."""

@@ -13,6 +13,7 @@ FOLDER = Path(__file__).parent
 PRESETS = {
     "default": ("default.yaml",),
     "edit": ("default.yaml", "negative_prompt_inversion.yaml"),
+    "exact": ("default.yaml", "exact.yaml"),
     "paper": ("default.yaml", "paper.yaml"),
     "best-of-n": ("default.yaml", "best_of_n.yaml"),
     "best-of-n-published": ("default.yaml", "best_of_n_published.yaml"),
@@ -40,7 +41,7 @@ PRESETS = {
 """Name -> files, each laid over the ones before it. Of another method ``NAME-published`` has its
 authors' settings and SimEmo as the guide, ``NAME`` the guides and content term of `default` and
 about its arithmetic. `edit` is what `muse edit` takes: the best way to edit that was measured,
-negative-prompt inversion.
+negative-prompt inversion. `exact` is the paper's search with nothing approximated.
 """
 
 

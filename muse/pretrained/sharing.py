@@ -5,7 +5,8 @@
     {"shared": {"vae": "../pipeline/vae"}, "options": {"max_sequence_length": 1}}
 
 `shared` gives the folders of parts, relative to the pipeline's own; `options` what its backbone is
-loaded with where nothing else is asked for.
+loaded with where nothing else is asked for. One part isn't diffusers': `preview`, a small
+autoencoder that guide and similarity look through.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from muse.core.types import MuseError
 from muse.pretrained.packaged import PACKAGED, check_digests
 
 NAME = "muse.json"
+PREVIEW = "preview"
+"""The name of the part that isn't diffusers'."""
 
 
 def shared_parts(folder: Path) -> dict[str, Path]:
@@ -44,6 +47,16 @@ def shared_parts(folder: Path) -> dict[str, Path]:
                 check_digests(root.resolve(), path)
         found[part] = path
     return found
+
+
+def own_preview(folder: Path) -> Path | None:
+    """Where the small autoencoder lies that belongs to the pipeline in `folder`, if it has one.
+
+    Raises:
+        MuseError: as `shared_parts`.
+    """
+    own = folder / PREVIEW
+    return own if own.is_dir() else shared_parts(folder).get(PREVIEW)
 
 
 def own_options(folder: Path) -> dict[str, Any]:

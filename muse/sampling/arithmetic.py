@@ -84,6 +84,8 @@ class _Counter(TorchDispatchMode):
     operations = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default:
+            return 0  # there are no values: torchvision's "is any deviation 0?" is answered by no
         made = func(*args, **(kwargs or {}))
         formula = flop_registry.get(func.overloadpacket)
         if formula is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from muse.core.asks import Ask, Evaluate, Evaluation, Judgement
+from muse.core.asks import Ask, Evaluate, Evaluation, Judgement, Row
 from muse.core.results import Trace
 from muse.core.types import MuseError
 
@@ -55,10 +55,7 @@ class Search:
         accepted: Evaluation | None = None
         for k in range(self.max_iterations + 1):
             last = k == self.max_iterations
-            ask = replace(ask, iteration=k, gradient=not (last or (quiet and k == 0)))
-            [found] = yield [ask]
-            if quiet and k == 0 and not last and found.finite and not self.satisfied(found):
-                [found] = yield [ask := replace(ask, gradient=True)]
+            found = yield from self._look(replace(ask, iteration=k), last, quiet and k == 0)
             if not found.finite:
                 trace.notes.append(f"step {ask.step}, iteration {k}: the loss is not finite")
                 break
@@ -74,6 +71,13 @@ class Search:
             ask = replace(ask, state=found.proposal)
         trace.iterations.append(k)
         return accepted
+
+    def _look(self, ask: Evaluate, last: bool, quiet: bool) -> Row[Evaluation]:
+        [found] = yield [replace(ask, gradient=not (last or quiet))]
+        if quiet and not last and found.finite and not self.satisfied(found):
+            [found] = yield [ask]
+        looked: Evaluation = found
+        return looked
 
     def satisfied(self, found: Evaluation | Judgement) -> bool:
         """Whether nothing needs to be searched at an iterate."""

@@ -182,9 +182,7 @@ class Runner:
             raise stopped
 
     def _count(self, run: Run, sampler: Sampler) -> None:
-        """Note what each kind of pass takes, once; nothing of a model that needs values for it.
-        nothing.
-        """
+        """Note what each kind of pass takes, once; nothing of a model that needs values for it."""
         file = counted(run.folder)
         if not sampler.backbone.reads_pictures or file.is_file():
             return

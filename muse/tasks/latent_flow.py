@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from transformers import CLIPTextModelWithProjection
 
 from muse.mini.export import part_folder, plain_copy, save_part
-from muse.pretrained.sharing import note_sharing
+from muse.pretrained.sharing import PREVIEW, note_sharing
 from muse.tasks.from_latents import FromLatents
 
 
@@ -129,6 +129,7 @@ class LatentFlow(FromLatents):
                 "vae": own / "vae",
                 **dict.fromkeys(("text_encoder", "text_encoder_2"), own / "clip"),
                 **dict.fromkeys(("tokenizer", "tokenizer_2"), own / "tokenizer"),
+                **({PREVIEW: own / PREVIEW} if (own / PREVIEW).is_dir() else {}),
             },
             {"max_sequence_length": 1},
         )
