@@ -19,13 +19,11 @@ from muse.mini import HELD_OUT, PLACES, THINGS, VARIED, content_caption, render
 from muse.mini.content import ContentClassifier
 from muse.mini.reconstruction import fine_contrast
 from muse.mini.scenes import Scene
-from muse.mini.world import VARIED_FI
+from muse.mini.world import SIDE, VARIED_FI
 from muse.pretrained.clip import as_clip
 
 FIRST_SEED = 20_000_000
 """Training and validation scenes lie below."""
-SIZE = 128
-"""Of muse-mini's pictures."""
 
 
 @torch.no_grad()
@@ -37,11 +35,11 @@ def main(count: int = 1000) -> None:
     """
     seeds = range(FIRST_SEED, FIRST_SEED + count)
     worlds = {
-        "its own": [render(s, world=VARIED, size=SIZE) for s in seeds],
-        "FI-like": [render(s, world=VARIED_FI, size=SIZE) for s in seeds],
+        "its own": [render(s, world=VARIED, size=SIDE) for s in seeds],
+        "FI-like": [render(s, world=VARIED_FI, size=SIDE) for s in seeds],
     }
     held_out = [
-        render(FIRST_SEED + i, *pair, world=VARIED, size=SIZE)
+        render(FIRST_SEED + i, *pair, world=VARIED, size=SIDE)
         for i, pair in enumerate(sorted(HELD_OUT) * max(1, count // 100))
     ]
     autoencoder(worlds["its own"][:256])

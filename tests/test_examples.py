@@ -122,7 +122,7 @@ def test_many_views_are_harder_to_deceive() -> None:
     )
     assert (one > 1).all()
     assert (six < one).all()
-    assert six.mean() < 0.9 * one.mean()
+    assert six.mean() < 0.85 * one.mean()
     assert torch.allclose(ManyViews(Reversed()).read(deceived), views.read(deceived), atol=1e-5)
     alike = torch.rand(2, 3, 1, 1).expand(2, 3, 64, 64)
     assert torch.allclose(views.read(alike), judge.read(alike).log_softmax(-1), atol=1e-5)

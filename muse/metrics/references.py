@@ -16,7 +16,7 @@ from muse.mini.captions import content_caption
 from muse.mini.catalog import PLACES, THINGS
 from muse.mini.content import named
 from muse.mini.scenes import render
-from muse.mini.world import WORLDS, WorldName
+from muse.mini.world import SIDE, WORLDS, WorldName
 from muse.runs.finished import FinishedRun, load
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -113,7 +113,7 @@ class RenderedScenes(Reference):
         self,
         count: int = 2_000,
         world: WorldName = "varied",
-        size: int = 128,
+        size: int = SIDE,
         seed: int = 900_000_000,
         prompts: Sequence[str] | None = None,
     ) -> None:

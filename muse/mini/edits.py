@@ -11,7 +11,7 @@ from muse.core.files import make_folder, replacing, write_text
 from muse.core.jobs import Job
 from muse.data import write_jobs
 from muse.mini.scenes import render
-from muse.mini.world import VARIED
+from muse.mini.world import SIDE, VARIED
 
 
 def write_edits(folder: Path, count: int, first: int) -> Path:
@@ -29,7 +29,7 @@ def write_edits(folder: Path, count: int, first: int) -> Path:
     make_folder(folder)
     jobs = []
     for number in range(count):
-        scene = render(first + number, world=VARIED, size=128)
+        scene = render(first + number, world=VARIED, size=SIDE)
         path = folder / f"{first + number}.png"
         if not path.is_file():
             with replacing(path) as temporary:

@@ -95,6 +95,9 @@ _MORE: dict[str, Any] = {
 VARIED = replace(MAIN, **_MORE)
 """The main world with more layouts and positions: what muse-mini is trained on, at 128 pixels."""
 
+SIDE = 128
+"""Of muse-mini's pictures and of the scenes that it learned from, in pixels."""
+
 VARIED_FI = replace(FI_LIKE, **_MORE)
 """The same of the other colours and freer moods."""
 
