@@ -81,6 +81,12 @@ class Optimization(Steering):
             the new state; `state` itself is left as it is.
         """
 
+    def told(self, step: Step) -> Step:
+        """Where the row stands, with what the model is told in place of the prompt; the prompt for
+        most.
+        """
+        return step
+
     def finish(self, denoised: Denoised, state: Tensors) -> Denoised:
         """What becomes of a prediction when it is accepted for the step; identity for most."""
         return denoised
@@ -93,7 +99,7 @@ class Optimization(Steering):
         """Search from the state, and accept an iterate; where not even the first one is finite, the
         step is the plain model's.
         """
-        ask = step.evaluate(self, state)
+        ask = self.told(step).evaluate(self, state)
         accepted = yield from step.search(ask, step.trace, step.tell)
         if accepted is None:
             plain = yield from step.predicted()
@@ -106,7 +112,7 @@ class Optimization(Steering):
     def follow(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """The prediction under the state, as it is."""
         plain = None if step.guidance.emotion is None else (yield from step.predicted())
-        ask = Predict(step.x, step.node, step.cond, variation=self, state=state)
+        ask = Predict(step.x, step.node, self.told(step).cond, variation=self, state=state)
         [found] = yield [ask]
         denoised = step.guidance.mixed(found, step.unconditional, plain)
         return Steered(self.finish(denoised, state), self.carry(state))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any, Literal
 
 from torch import Tensor
 
 from muse.backbones import Backbone
 from muse.core.asks import Ask, Evaluation, Predict
+from muse.core.jobs import Job
 from muse.core.types import Cond, Denoised, MuseError, Tensors, per_row
 from muse.steering.base import Steered, Step
 from muse.steering.by_latent import ByLatent, check_strengths
@@ -54,6 +55,10 @@ class TokensAndLatent(ByLatent):
         """What the tokens begin with."""
         return self.tokens.init(x, cond, generator)
 
+    def prompts(self, job: Job) -> Sequence[str]:
+        """Those of the tokens."""
+        return self.tokens.prompts(job)
+
     def variables(self, state: Tensors) -> tuple[str, ...]:
         """The latent, and what the tokens vary."""
         return ("x", *self.tokens.variables(state))
@@ -73,7 +78,8 @@ class TokensAndLatent(ByLatent):
     def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """One evaluation."""
         given = {"unconditional": None, "plain": None, "null": step.null}
-        [found] = yield [step.evaluate(self, {**state, "x": step.x}, **given)]
+        told = self.tokens.told(step)
+        [found] = yield [told.evaluate(self, {**state, "x": step.x}, **given)]
         step.note(0, found)
         guided = step.guidance.mixed(found.prediction, found.unconditional)
         step.trace.iterations.append(1)
@@ -89,7 +95,9 @@ class TokensAndLatent(ByLatent):
     def follow(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """The prediction under S, as it is, and nothing pushed."""
         asks: list[Ask] = [
-            Predict(step.x, step.node, step.cond, variation=self.tokens, state=state)
+            Predict(
+                step.x, step.node, self.tokens.told(step).cond, variation=self.tokens, state=state
+            )
         ]
         if step.null is not None:
             asks.append(Predict(step.x, step.node, step.null))

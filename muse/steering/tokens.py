@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from muse.backbones import Backbone
+from muse.core.jobs import Job
 from muse.core.types import Cond, MuseError, Tensors
+from muse.steering.base import Step
 from muse.steering.optimization import Optimization
 from muse.steering.rules import Adam, StepRule, above_zero
+from muse.steering.word import checked, prompts_of
 
 LEAST = 1e-3
 """Of a dimension's unit, in that of all."""
@@ -35,9 +40,12 @@ class TokenOptimization(Optimization):
         rule: how far S is moved; None is `Adam(lr, decay_over)`. With a rule neither of those
             counts.
         units: root mean squares of the ``whole`` condition, or of its ``dimensions``.
+        template: of what S stands beside, as `EmotionWord`'s, such as ``{prompt}, {emotion}``: the
+            search starts from what the word does, and adds what it lacks. None is the job's prompt,
+            as in the paper.
 
     Raises:
-        MuseError: tokens below 1, or scale or lr not above 0.
+        MuseError: tokens below 1, scale or lr not above 0, or a template without ``{emotion}``.
     """
 
     def __init__(
@@ -48,6 +56,7 @@ class TokenOptimization(Optimization):
         decay_over: Literal["step", "iteration"] = "step",
         rule: StepRule | None = None,
         units: Literal["whole", "dimensions"] = "whole",
+        template: str | None = None,
     ) -> None:
         super().__init__()
         if tokens < 1:
@@ -58,6 +67,16 @@ class TokenOptimization(Optimization):
         self.lr, self.decay_over, self.rule = lr, decay_over, rule
         self.units = units
         self.stepper = rule or Adam(lr, decay_over)
+        self.template = None if template is None else checked(template)
+
+    def prompts(self, job: Job) -> Sequence[str]:
+        """The one with the word, where there is a template."""
+        return () if self.template is None else prompts_of(self.template, job)
+
+    def told(self, step: Step) -> Step:
+        """With the condition of that prompt; the job's own where less of the emotion is wanted."""
+        prompts = self.prompts(step.job) if step.goal.named is None else ()
+        return replace(step, cond=step.embed(prompts[0])) if prompts else step
 
     def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Tensors:
         """Random S (1, M, d), the unit (1, 1, 1) or (1, 1, d), and the rule's state."""
