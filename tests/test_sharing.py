@@ -10,7 +10,7 @@ from diffusers import AutoencoderTiny
 from muse.backbones import StableDiffusion
 from muse.core.digests import Digests
 from muse.core.types import MuseError
-from muse.pretrained.sharing import note_sharing, own_options, own_preview, shared_parts
+from muse.pretrained.sharing import deciding_parts, note_sharing, own_options, own_preview
 from tests.tiny import tiny_autoencoder
 
 
@@ -38,12 +38,23 @@ def test_a_shared_part_is_the_other_pipelines(apart):
     assert not other.vae.training
 
 
-def test_a_shared_part_counts_in_the_digest(apart):
-    whole, sharer = apart
-    before = Digests().of(sharer, *shared_parts(sharer).values())
+def test_what_decides_a_picture_counts_in_the_digest_and_nothing_else(apart):
+    whole, _ = apart
+    before = {folder: Digests().of(*deciding_parts(folder)) for folder in apart}
+
+    def changed():
+        return [Digests().of(*deciding_parts(folder)) != before[folder] for folder in apart]
+
+    for folder in apart:
+        (folder / "judge.safetensors").write_bytes(b"reads pictures")
+        (folder / "README.md").write_text("a card")
+    assert changed() == [False, False]
+    (whole / "unet" / "more.txt").write_text("more")
+    assert changed()[0]
+    (whole / "unet" / "more.txt").unlink()
     file = whole / "vae" / "config.json"
     file.write_text(file.read_text() + " ")
-    assert Digests().of(sharer, *shared_parts(sharer).values()) != before
+    assert changed() == [True, True], "its own, and the one that it shares"
 
 
 def test_a_shared_part_that_is_gone_is_named(apart):

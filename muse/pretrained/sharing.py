@@ -59,6 +59,24 @@ def own_preview(folder: Path) -> Path | None:
     return own if own.is_dir() else shared_parts(folder).get(PREVIEW)
 
 
+def deciding_parts(path: Path) -> list[Path]:
+    """What of `path` decides what is made with it: of a pipeline its index, the parts that this
+    names, its preview and what it shares, and not what else lies in its folder (judges, guides,
+    a card); anything else as a whole.
+
+    Raises:
+        MuseError: as `shared_parts`.
+    """
+    index = path / "model_index.json"
+    try:
+        named = json.loads(index.read_text(encoding="utf-8"))
+        parts = [name for name, at in named.items() if isinstance(at, list)]
+    except (OSError, ValueError, AttributeError):
+        return [path, *shared_parts(path).values()]
+    own = [path / name for name in (NAME, *parts, PREVIEW)]
+    return [index, *(part for part in own if part.exists()), *shared_parts(path).values()]
+
+
 def own_options(folder: Path) -> dict[str, Any]:
     """What the pipeline in `folder` asks its backbone to be loaded with.
 

@@ -23,7 +23,7 @@ from muse.data import job_entry
 from muse.data.jobs import PICTURES
 from muse.pretrained.labelled import labelled
 from muse.pretrained.packaged import locate
-from muse.pretrained.sharing import shared_parts
+from muse.pretrained.sharing import deciding_parts
 
 NOT_PIXELS = frozenset({"output_dir", "overwrite", "retry_failed", "slots", "plain", "watchers"})
 """Options of a run that change no picture."""
@@ -34,7 +34,7 @@ LOADED = frozenset(
     }
 )
 """Options of our parts that name a folder or a file to load."""
-FORMAT = 2
+FORMAT = 3
 """Of what is noted, and of the digests; a run of another one is not gone on with."""
 PRECISION = "32-true"
 """Lightning's default."""
@@ -72,7 +72,7 @@ class Deciding:
             for text in value if isinstance(value, list) else [value]:
                 path = _local(text)
                 if path is not None:
-                    found[str(text)] = self.digests.of(path, *shared_parts(path).values())
+                    found[str(text)] = self.digests.of(*deciding_parts(path))
         return found
 
     @cached_property
