@@ -18,7 +18,7 @@ from muse.sampling import Sampler
 
 def rows(prompts: Sequence[str] = DEVELOPMENT) -> None:
     """Print how far pictures move between being made alone and six together, float32."""
-    made = Sampler(**preset("default.yaml"))
+    made = Sampler(**preset("default"))
     for kind, emotions in (("plain", [None] * 6), ("steered", EMOTIONS[:6])):
         jobs = [
             Job(str(i), prompts[i % len(prompts)], None if e is None else {e: 1.0}, i)

@@ -15,7 +15,6 @@ from jsonargparse import auto_cli
 from muse.core.emotions import EMOTIONS
 from muse.core.jobs import Job
 from muse.mini.captions import DEVELOPMENT
-from muse.presets import PRESETS
 from muse.presets.building import preset
 from muse.sampling import Sampler
 
@@ -29,10 +28,7 @@ def occupancy(jobs: int = 64, slots: int = 8, config: str = "default", steps: in
         config: a preset.
         steps: of sampling.
     """
-    said: dict[str, Any] = {}
-    for file in PRESETS[config]:
-        said |= preset(file)
-    sampler = Sampler(**{**said, "steps": steps})
+    sampler = Sampler(**{**preset(config), "steps": steps})
     seconds: dict[str, float] = defaultdict(float)
     filled: dict[str, float] = defaultdict(float)
     answer = sampler.answers._answer

@@ -58,7 +58,7 @@ def steps(states: int = 100, evaluations: int = 8, stretch: bool = False, rows: 
             in 0.1 to 10, and divided by it again where the UNet reads it: the same plain model.
         rows: states that share a call.
     """
-    sampler = Sampler(**preset("default.yaml"))
+    sampler = Sampler(**preset("default"))
     if stretch:
         stretched(sampler)
     asks = [ask for job in jobs()[: -(-states // 5)] for ask in frozen(sampler, job)][:states]

@@ -106,7 +106,7 @@ def toy(flow: bool) -> Case:
 def mini(count: int, **changed: Any) -> Case:
     """muse-mini with the preset `default`, some of it changed."""
     without = frozenset({"steering", *(changed.keys() & {"backbone", "guide"})})
-    parts = {**preset("default.yaml", without), **changed}
+    parts = {**preset("default", without), **changed}
     classifier = ContentClassifier("muse-mini/content.safetensors").eval()
 
     @torch.no_grad()

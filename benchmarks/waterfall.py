@@ -75,7 +75,7 @@ def waterfall(
         device: where; None takes a GPU where there is one.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    parts = preset("default.yaml")
+    parts = preset("default")
     exact = Sampler(**{**parts, **EXACT}).to(device)
     lines = [_plain(parts, pictures, repeats)]
     for name, kind in references.KINDS.items():

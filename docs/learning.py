@@ -35,7 +35,7 @@ def learning(checkpoints: list[str], run: str = "runs/mini") -> None:
     """
     matplotlib.use("Agg")
     backbone = StableDiffusion(run)
-    others = preset("default.yaml", without={"backbone", "timing"})
+    others = preset("default", without={"backbone", "timing"})
     sampler = Sampler(backbone, **others, timing=Never(), steps=25)
     figure = plt.figure(figsize=(9, 2.2 + 2.1 * len(checkpoints)), layout="constrained")
     top, below = figure.subfigures(2, 1, height_ratios=[2.2, 2.1 * len(checkpoints)])

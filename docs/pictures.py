@@ -55,7 +55,7 @@ def moving(prompt: str = "a dog in a park", emotion: str = "fear") -> None:
     """One noise led by the plain model and by muse, step by step, with what the guide reads:
     docs/moving.webp.
     """
-    sampler = Sampler(**preset("default.yaml"))
+    sampler = Sampler(**preset("default"))
     jobs = [Job("plain", prompt, None, SEED), Job("steered", prompt, {emotion: 1.0}, SEED)]
     frames = Frames(sampler)
     list(sampler.sample(jobs, 2, [frames]))

@@ -22,6 +22,7 @@ import muse
 from muse import MusePipeline
 from muse.backbones import BayesGuide, GaussianMixture, PipelineBackbone, PlaceSimilarity
 from muse.cli import main
+from muse.core.jobs import Job
 from muse.core.registry import available
 from muse.core.types import MuseError
 from muse.guides import ClipSimilarity, ConvNet, GuideEnsemble
@@ -332,6 +333,9 @@ def test_mini_has_the_parts_of_the_preset(mini: MusePipeline) -> None:
     assert mini.options["max_iterations"] >= 1
     assert isinstance(mini.edit_timing, StepWindow)
     assert mini.edit_options["guidance_scale"] == 1
+    job = Job("a", "a dog", {"awe": 1.0}, 0)
+    assert list(mini.steering.prompts(job)) == ["a dog, awe"], "the word, and tokens beside it"
+    assert not mini.edit_steering.prompts(job), "tokens alone"
     own = MusePipeline(mini.backbone, similarity=mini.similarity, timing=Always())
     assert own.timing is own.edit_timing
     other = MusePipeline(mini.backbone, similarity=mini.similarity)

@@ -416,7 +416,11 @@ def test_prompts_are_remarked_on_once(
     """The tiny pipeline knows letters alone, and 14 of them; the similarity's CLIP reads 22. Of a
     negative prompt it is said where there is guidance, and elsewhere that it does nothing."""
     words = ["--config", "default", "--config", str(tiny / "tiny.yaml"), "--model.steps=3"]
-    words += ["--data.prompts=[a b c dog, a b c]", "--data.emotions=[awe, fear]"]
+    words += [
+        "--model.steering.template=null",
+        "--data.prompts=[a b c dog, a b c]",
+        "--data.emotions=[awe, fear]",
+    ]
     unknown = "rompt {}: the model doesn't know {} (nothing is near), and may draw anything."
     expected = [f"muse: note: P{unknown.format(repr('a b c dog'), repr('dog'))}"]
     negative = f"muse: note: Negative p{unknown.format(repr('fog'), repr('fog'))}"
@@ -493,17 +497,18 @@ def test_every_preset_is_of_files_that_are_there() -> None:
 
 
 def test_a_preset_goes_first_where_no_file_has_a_model(tmp_path: Path) -> None:
-    default, edit = (str(FOLDER / file) for file in PRESETS["edit"])
+    def layers(preset: str) -> list[str]:
+        return [part for file in PRESETS[preset] for part in ("--config", str(FOLDER / file))]
+
     data, model = tmp_path / "data.yaml", tmp_path / "model.yaml"
     data.write_text("data: {limit: 1}\n")
     model.write_text("model: {steps: 5}\n")
-    assert with_presets(["--x", "1"], "default") == ["--config", default, "--x", "1"]
+    assert with_presets(["--x", "1"], "default") == [*layers("default"), "--x", "1"]
     assert with_presets(["--config", str(model)], "default") == ["--config", str(model)]
     assert with_presets([f"--config={data}"], "default") == [
-        "--config", default, "--config", str(data),
+        *layers("default"), "--config", str(data),
     ]  # fmt: skip
-    layered = ["--config", default, "--config", edit, "--x"]
-    assert with_presets(["-c", "edit", "--x"], "default") == layered
+    assert with_presets(["-c", "edit", "--x"], "default") == [*layers("edit"), "--x"]
     assert with_presets(["--config"], "default")[-1] == "--config"
 
 

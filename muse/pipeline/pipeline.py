@@ -41,7 +41,7 @@ from muse.pipeline.inputs import (
 from muse.pipeline.loading import load
 from muse.pipeline.outputs import OUTPUT_TYPES, MusePipelineOutput, OutputType, images_of
 from muse.pipeline.running import Callback, StepEnds, run
-from muse.presets.building import preset
+from muse.presets.building import layer, preset
 from muse.pretrained.packaged import PACKAGED
 from muse.sampling import Sampler
 from muse.schedulers import StepWindow, TimingPolicy
@@ -75,8 +75,8 @@ class MusePipeline:
         backbone: the diffusion model.
         guide: the emotion classifier that steers; none is needed for plain pictures.
         similarity: of a picture to its prompt; needed where timing or loss reads it.
-        steering: HOW.
-        timing: WHEN, in pictures from noise and in edits.
+        steering: HOW, in pictures from noise and in edits.
+        timing: WHEN, in both.
         loss: WHICH.
     """
 
@@ -94,15 +94,17 @@ class MusePipeline:
         if similarity is not None:  # thresholds on another one mean nothing
             given |= {"timing", "loss"}
         default: dict[str, Any] = {}
+        edit = layer("negative_prompt_inversion.yaml")
         if getattr(backbone, "pretrained", None) in PACKAGED:
-            default = preset("default.yaml", without={"backbone", "latents", *given})
-        edit = preset("negative_prompt_inversion.yaml")
+            default = preset("default", without={"backbone", "latents", *given})
+            edit = preset("edit", without={"backbone", "guide", "similarity", "loss"})
         self.backbone = backbone
         self.guide: Guide | None = guide or default.pop("guide", None)
         self.similarity: Similarity | None = similarity or default.pop("similarity", None)
         self.steering: Steering = steering or default.pop("steering", None) or TokenOptimization()
         self.timing: TimingPolicy | None = timing or default.pop("timing", None)
         self.loss: EmotionLoss = loss or default.pop("loss", None) or MultiEmotionLoss()
+        self.edit_steering: Steering = steering or edit.pop("steering", None) or TokenOptimization()
         self.inversion = edit.pop("latents")
         self.edit_timing: TimingPolicy = timing or edit.pop("timing")
         self.options = {name: default[name] for name in default if name not in PARTS}
@@ -174,7 +176,7 @@ class MusePipeline:
                 f"dtype = {name} is not allowed here: a loaded model isn't cast. Load it so: "
                 f"MusePipeline.from_pretrained(..., dtype={name!r})."
             )
-        for name in ("backbone", *PARTS, "edit_timing", "inversion"):
+        for name in ("backbone", *PARTS, "edit_steering", "edit_timing", "inversion"):
             part = getattr(self, name)
             if part is not None:
                 part.to(device)
@@ -323,8 +325,8 @@ class MusePipeline:
             fixed_point = self.inversion.fixed_point
             sources = {name: picture for name, (picture, _) in zip(rows, pictures, strict=True)}
             source = _InvertedPictures(sources, fixed_point, lambda: self.interrupt, laid)
-            edit = {"timing": self.edit_timing, **self.options, **self.edit_options}
-            options = {**edit, **options}
+            parts = {"steering": self.edit_steering, "timing": self.edit_timing}
+            options = {**parts, **self.edit_options, **options}
         if guidance_scale is not None:
             options["guidance_scale"] = guidance_scale
         options = {name: getattr(self, name) for name in PARTS} | options

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 from muse.backbones import Backbone
 from muse.core.intensity import check_intensity
 from muse.core.types import Guidance
-from muse.presets import FOLDER, sections
+from muse.presets import FOLDER, PRESETS, sections
 from muse.pretrained.packaged import PACKAGED
 from muse.sampling import Sampler
 from muse.sampling.search import Rests, Search
@@ -50,10 +50,15 @@ def not_measured(files: Sequence[str], backbone: Backbone) -> list[str]:
     return [f"The preset's settings were measured on muse-mini, not on this {name}. {remedy}."]
 
 
-def preset(file: str, without: Set[str] = frozenset()) -> dict[str, Any]:
-    """The sampler's arguments that a packaged file gives, built, but for those in `without`."""
-    model = sections(str(FOLDER / file))["model"]
-    return _built({option: value for option, value in model.items() if option not in without})
+def preset(name: str, without: Set[str] = frozenset()) -> dict[str, Any]:
+    """The sampler's arguments that a preset gives, built, but for those in `without`."""
+    said = {option: value for file in PRESETS[name] for option, value in _model(file).items()}
+    return _built({option: value for option, value in said.items() if option not in without})
+
+
+def layer(file: str) -> dict[str, Any]:
+    """The sampler's arguments that one packaged file gives, built."""
+    return _built(_model(file))
 
 
 def check(model: Mapping[str, Any]) -> None:
@@ -71,6 +76,11 @@ def check(model: Mapping[str, Any]) -> None:
     Guidance(emotion=model["emotion_scale"])
     if model["intensity"] is not None:
         check_intensity(model["intensity"])
+
+
+def _model(file: str) -> dict[str, Any]:
+    model: dict[str, Any] = sections(str(FOLDER / file))["model"]
+    return model
 
 
 def _built(said: Mapping[str, Any]) -> dict[str, Any]:
