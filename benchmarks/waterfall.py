@@ -18,6 +18,7 @@ import torch
 from jsonargparse import auto_cli
 from torch import Tensor
 
+from muse.backbones import StableDiffusion
 from muse.core.emotions import EMOTIONS
 from muse.core.jobs import Job
 from muse.core.results import Cost
@@ -30,17 +31,19 @@ from muse.presets.building import preset
 from muse.sampling import Sampler
 from muse.sampling.arithmetic import arithmetic
 from muse.schedulers import Never
-from muse.steering import Polyak, TokenOptimization
 
-EXACT = {"tolerance": 0.3, "max_iterations": 2}
-"""Of all lines down to muse's own: the default's search by Adam at 0.2."""
-LEVERS: dict[str, dict[str, Any]] = {
-    "rests of up to 8 steps, none looked at after 70 %": {"longest_rest": 8, "look_until": 0.7},
-    "Polyak's step, one iteration": {
-        "steering": TokenOptimization(rule=Polyak(reach=0.5)), "max_iterations": 1,
+REST = frozenset({"backbone", "guide", "similarity", "latents", "timing", "loss"})
+LEVERS: dict[str, Callable[[], dict[str, Any]]] = {
+    "the small decoder": lambda: {"backbone": StableDiffusion()},
+    "the emotion's word, tokens beside it": lambda: {
+        "steering": preset("default", REST)["steering"],
     },
+    "rests of up to 8 steps, none looked at after 70 %": lambda: {
+        "longest_rest": 8, "look_until": 0.7,
+    },
+    "one iteration": lambda: {"max_iterations": 1},
 }  # fmt: skip
-"""Each beside those above it; approximate."""
+"""Each beside those above it; approximate. The first three make the preset `exact` to `default`."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,6 @@ def waterfall(
     repeats: int = 5,
     read: int = 0,
     lockstep: bool = True,
-    preview: str | None = None,
     device: str | None = None,
 ) -> None:
     """Print the table.
@@ -71,12 +73,11 @@ def waterfall(
         repeats: medians are of so many.
         read: pictures that judges read, for each approximate line; 0 leaves that out.
         lockstep: whether R3 is measured, which compiles.
-        preview: a small autoencoder (`preview_decoder`), for one more lever.
         device: where; None takes a GPU where there is one.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    parts = preset("default")
-    exact = Sampler(**{**parts, **EXACT}).to(device)
+    parts = preset("exact")
+    exact = Sampler(**parts).to(device)
     lines = [_plain(parts, pictures, repeats)]
     for name, kind in references.KINDS.items():
         if kind.rows > 1 and not lockstep:
@@ -86,14 +87,9 @@ def waterfall(
         lines.append(Line(name, made))
     lines.append(_muse("muse, one at a time", exact, slow, 1, repeats))
     lines.append(_muse("muse, 8 together", exact, pictures, 8, repeats, read))
-    options: dict[str, Any] = {**parts, **EXACT}
-    levers = dict(LEVERS)
-    if preview is not None:
-        small = type(parts["backbone"])("muse-mini", preview_decoder=preview)
-        levers = {"preview through a small decoder": {"backbone": small}, **levers}
-    for name, change in levers.items():
-        options |= change
-        sampler = Sampler(**options).to(device)
+    for name, lever in LEVERS.items():
+        parts |= lever()
+        sampler = Sampler(**parts).to(device)
         lines.append(_muse(f"+ {name}", sampler, pictures, 8, repeats, read))
     _print(lines)
 
