@@ -26,6 +26,7 @@ from muse.guides import ConvNet, EmoGen, SimEmo
 from muse.mini import SceneData
 from muse.mini.augment import windows
 from muse.mini.data import VALIDATION_OFFSET
+from muse.mini.encoded import Latents, latents_of
 from muse.mini.export import save_part
 from muse.mini.optimizing import Muon
 from muse.mini.reconstruction import corner_loss, fine_contrast, reconstruction_loss
@@ -502,6 +503,38 @@ def test_the_flows_velocity_is_what_straight_lines_need(folder, tmp_path):
     [times] = seen
     assert (times.diff() > 0).all()
     assert 0 < times.min() < 100 < 400 < times[2] < 600
+
+
+def test_latents_are_made_once_for_all_tasks_on_the_same_scenes(folder, tmp_path, monkeypatch):
+    added = []
+    add = Latents.add
+
+    def counted(self: Latents, index: list[int], latents: torch.Tensor) -> None:
+        added.append(index)
+        add(self, index, latents)
+
+    monkeypatch.setattr(Latents, "add", counted)
+    data = SceneData(count=8, val_count=4, batch_size=4, captions="diffusion")
+    data.setup()
+    there = latents_of(data.train_set, folder, folder / "vae", "32-true")
+    task = LatentFlow(str(folder), str(tmp_path), width=32, layers=1)
+    scaled = task.encode_images(data.train_set.__getitems__(list(range(8)))["image"])
+    torch.testing.assert_close(there.of(range(8)), scaled)
+    fit(task)
+    assert added == []
+    monkeypatch.setattr(SceneData, "setup", shifted(SceneData.setup))
+    fit(LatentFlow(str(folder), str(tmp_path), width=32, layers=1))
+    assert sorted(index for one in added for index in one) == list(range(8)), "other pictures"
+
+
+def shifted(setup):
+    """Other scenes under the same options."""
+
+    def changed(self, stage=None):
+        setup(self, stage)
+        self.train_set.images = self.train_set.images.flip(3)
+
+    return changed
 
 
 def test_diffusion_says_what_is_missing(tmp_path):

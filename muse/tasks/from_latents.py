@@ -11,7 +11,8 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from muse.mini.data import SceneBatch
+from muse.mini.data import SceneBatch, SceneDataset
+from muse.mini.encoded import Latents, latents_of
 from muse.mini.export import part_folder
 from muse.mini.optimizing import Muon, with_one_cycle
 from muse.tasks.resuming import Resumable
@@ -23,8 +24,9 @@ class FromLatents(Resumable):
     """Trains a model that turns noise and a prompt into the latents of scenes.
 
     Autoencoder and text encoder are those of the folder, frozen; every scene is encoded once, at
-    its first visit. A share of prompts is replaced by the empty one, for classifier-free guidance;
-    a batch's times are spread evenly.
+    its first visit, and all are then kept in that folder, for the next start and for other tasks
+    (`Latents`). A share of prompts is replaced by the empty one, for classifier-free guidance; a
+    batch's times are spread evenly.
 
     Args:
         pipeline_dir: the pipeline's folder, with `vae/` and `tokenizer/` in it.
@@ -48,7 +50,7 @@ class FromLatents(Resumable):
         self.tokenizer = CLIPTokenizer.from_pretrained(
             part_folder(pipeline_dir, "tokenizer", "clip")
         )
-        self._latents: dict[int, Tensor] = {}
+        self._latents = Latents()
 
     @property
     def side(self) -> int:
@@ -88,12 +90,19 @@ class FromLatents(Resumable):
 
     def _remembered_latents(self, batch: SceneBatch) -> Tensor:
         index = batch["index"].tolist()
-        if any(key not in self._latents for key in index):
+        if not self._latents.has(index):
             # All of the batch: how many rows there are decides how a row is rounded, and a resumed
             # run, which remembers none, meets other ones as new.
-            for key, latent in zip(index, self.encode_images(batch["image"]), strict=True):
-                self._latents.setdefault(key, latent)
-        return torch.stack([self._latents[key] for key in index])
+            self._latents.add(index, self.encode_images(batch["image"]))
+        return self._latents.of(index).to(self.device)
+
+    def on_fit_start(self) -> None:
+        """Looks for latents that an earlier start, or another task, has left."""
+        scenes = getattr(self.trainer.datamodule, "train_set", None)
+        if isinstance(scenes, SceneDataset):
+            vae = part_folder(self.pipeline_dir, "vae", "autoencoder")
+            precision = str(self.trainer.precision)
+            self._latents = latents_of(scenes, self.pipeline_dir, vae, precision)
 
     def training_step(self, batch: SceneBatch) -> Tensor:
         """The loss of one batch."""
