@@ -80,7 +80,9 @@ def test_unknown_names_are_told_with_the_candidates(name, says):
 
 @pytest.mark.parametrize("base", [Guide, Backbone, TimingPolicy, Steering])
 def test_every_component_has_a_line_of_its_own(base):
-    for name, cls in available(base).items():
+    ours = {n: c for n, c in available(base).items() if c.__module__.startswith("muse.")}
+    assert ours
+    for name, cls in ours.items():  # other tests of this process may have made some, too
         line = summary(cls)
         assert line, name
         assert "\n" not in line
