@@ -16,7 +16,7 @@ mkdir -p "$OUT"
 
 keep() {  # what is learned so far, without checkpoints
     (cd runs/mini && find . -name '*.safetensors' -o -name '*.json' -o -name metrics.csv |
-        grep -v -e checkpoints -e "^./first" | tar -cf - -T -) | tar -xf - -C "$OUT"
+        grep -v -e checkpoints -e "^./first" -e "^./latents" | tar -cf - -T -) | tar -xf - -C "$OUT"
 }
 
 for part in first/autoencoder first/clip first/diffusion autoencoder clip diffusion decoder preview flow simemo emogen timm judge content simemo_fi; do
