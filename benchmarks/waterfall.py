@@ -18,7 +18,6 @@ import torch
 from jsonargparse import auto_cli
 from torch import Tensor
 
-from muse.backbones import StableDiffusion
 from muse.core.emotions import EMOTIONS
 from muse.core.jobs import Job
 from muse.core.results import Cost
@@ -32,18 +31,12 @@ from muse.sampling import Sampler
 from muse.sampling.arithmetic import arithmetic
 from muse.schedulers import Never
 
-REST = frozenset({"backbone", "guide", "similarity", "latents", "timing", "loss"})
-LEVERS: dict[str, Callable[[], dict[str, Any]]] = {
-    "the small decoder": lambda: {"backbone": StableDiffusion()},
-    "the emotion's word, tokens beside it": lambda: {
-        "steering": preset("default", REST)["steering"],
-    },
-    "rests of up to 8 steps, none looked at after 70 %": lambda: {
-        "longest_rest": 8, "look_until": 0.7,
-    },
-    "one iteration": lambda: {"max_iterations": 1},
-}  # fmt: skip
-"""Each beside those above it; approximate. The first three make the preset `exact` to `default`."""
+LEVERS = {
+    "the small decoder": ["backbone"],
+    "the emotion's word, tokens beside it": ["steering"],
+    "rests, and no look at the end": ["longest_rest", "look_until"],
+}
+"""What the preset `default` has otherwise than `exact`, each beside those above it; approximate."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +80,9 @@ def waterfall(
         lines.append(Line(name, made))
     lines.append(_muse("muse, one at a time", exact, slow, 1, repeats))
     lines.append(_muse("muse, 8 together", exact, pictures, 8, repeats, read))
-    for name, lever in LEVERS.items():
-        parts |= lever()
+    default = preset("default", without={"guide", "similarity", "latents", "timing", "loss"})
+    for name, options in LEVERS.items():
+        parts |= {option: default[option] for option in options}
         sampler = Sampler(**parts).to(device)
         lines.append(_muse(f"+ {name}", sampler, pictures, 8, repeats, read))
     _print(lines)

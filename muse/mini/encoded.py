@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from muse.core.digests import known_digest
+from muse.core.digests import Digests
 from muse.core.files import replacing, written
 from muse.mini.data import SceneDataset
 
@@ -62,7 +62,6 @@ def latents_of(scenes: SceneDataset, folder: Path, vae: Path, precision: str) ->
         precision: of the arithmetic, as Lightning has it.
     """
     digest = hashlib.sha256(precision.encode())
-    for file in sorted(vae.glob("*.safetensors")):
-        digest.update(known_digest(file).encode())
+    digest.update(Digests().of(vae).encode())
     digest.update(scenes.images.permute(0, 2, 3, 1).contiguous().numpy().data)
     return Latents(folder / f"latents-{digest.hexdigest()[:12]}.safetensors", len(scenes))

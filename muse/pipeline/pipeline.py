@@ -94,10 +94,11 @@ class MusePipeline:
         if similarity is not None:  # thresholds on another one mean nothing
             given |= {"timing", "loss"}
         default: dict[str, Any] = {}
-        edit = layer("negative_prompt_inversion.yaml")
         if getattr(backbone, "pretrained", None) in PACKAGED:
             default = preset("default", without={"backbone", "latents", *given})
             edit = preset("edit", without={"backbone", "guide", "similarity", "loss"})
+        else:
+            edit = layer("negative_prompt_inversion.yaml")
         self.backbone = backbone
         self.guide: Guide | None = guide or default.pop("guide", None)
         self.similarity: Similarity | None = similarity or default.pop("similarity", None)
