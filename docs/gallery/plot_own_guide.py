@@ -4,7 +4,8 @@ A guide of your own
 
 A guide is a torch module that turns pictures into eight logits, with gradients. This one has
 never seen an emotion: it calls bright warm pictures excitement and dark cold ones sadness, by
-their mean colour. The search follows whatever it is told.
+their mean colour. The search follows whatever it is told. (Tokens alone search here: the
+emotion's word, which the preset puts into the prompt, would move the picture too.)
 """
 
 import matplotlib.pyplot as plt
@@ -14,6 +15,7 @@ from torch import Tensor
 from muse import MusePipeline
 from muse.core.emotions import EMOTIONS
 from muse.guides import Guide
+from muse.steering import TokenOptimization
 
 
 class MeanColour(Guide):
@@ -31,7 +33,9 @@ class MeanColour(Guide):
 # %%
 # It stands where the trained ones stood; all else is as it was.
 
-pipe = MusePipeline.from_pretrained("muse-mini", guide=MeanColour())
+pipe = MusePipeline.from_pretrained(
+    "muse-mini", guide=MeanColour(), steering=TokenOptimization(lr=0.2)
+)
 pipe.set_progress_bar_config(disable=True)
 emotions = ["sadness", None, "excitement"]
 made = pipe(

@@ -4,7 +4,7 @@ A small study
 
 A study is a file: jobs, arms and metrics. ``muse study`` makes what isn't there yet, measures it,
 and writes tables and a page of pictures that needs no server. This one puts the emotion's name in
-the prompt beside the search for tokens.
+the prompt beside a search for tokens alone.
 """
 
 import tempfile
@@ -21,7 +21,7 @@ jobs:
   emotions: [awe, fear]
 arms:
   - {name: word, config: word}
-  - {name: search}
+  - {name: search, options: {steering.template: null}}
 metrics:
   - class_path: EmotionContentAccuracy
     init_args:
