@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import compel
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline
-from diffusers.utils import USE_PEFT_BACKEND
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -36,7 +36,6 @@ from tests.tiny_guides import worded_clip
 
 OPTIONS: dict[str, Any] = {"num_inference_steps": 3, "output_type": "pt", "guidance_scale": 4.0}
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a .peft_config:UserWarning")
-with_peft = pytest.mark.skipif(not USE_PEFT_BACKEND, reason="peft isn't installed")
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -91,7 +90,6 @@ def loras(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
     )
 
 
-@with_peft
 @pytest.mark.parametrize("family", ["sd", "sdxl"])
 def test_loras_make_diffusers_pictures(
     tiny_folder: Callable[[str], Path], loras: Any, family: str
@@ -110,7 +108,6 @@ def test_loras_make_diffusers_pictures(
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-@with_peft
 @pytest.mark.parametrize("text_device", ["model", "offload"])
 def test_a_lora_alone_counts_whole_and_steering_leaves_it(
     tiny_folder: Callable[[str], Path], loras: Any, text_device: str
@@ -132,7 +129,6 @@ def test_a_lora_alone_counts_whole_and_steering_leaves_it(
     )
 
 
-@with_peft
 def test_a_lora_for_another_model_is_a_line(
     tiny_folder: Callable[[str], Path], loras: Any, tmp_path: Path
 ) -> None:
@@ -147,7 +143,6 @@ def test_a_lora_for_another_model_is_a_line(
     assert f"lora {gone!r} is not there" in refused(lambda: StableDiffusion(sd, lora=f"{gone}:0.5"))
 
 
-@with_peft
 def test_a_part_without_a_place_is_told(
     tiny_folder: Callable[[str], Path], loras: Any, tmp_path: Path
 ) -> None:
@@ -306,7 +301,6 @@ def test_without_compel_weights_are_a_line(
 @pytest.mark.parametrize("family", ["sd", "sdxl"])
 def test_weights_are_compels(tiny_folder: Callable[[str], Path], family: str) -> None:
     """In its own spelling of the same weights; a bare prompt is diffusers' own."""
-    compel = pytest.importorskip("compel")
     folder = tiny_folder(family)
     backbone = load_backbone(str(folder), weighting="compel")
     bare = load_backbone(str(folder))
@@ -329,7 +323,6 @@ def test_weights_are_compels(tiny_folder: Callable[[str], Path], family: str) ->
 
 def test_pictures_with_weights(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
     """Steered too, with a textual inversion of two vectors; the negative prompt is shorter."""
-    pytest.importorskip("compel")
     file = tmp_path / "mood.safetensors"
     save_file({"<mood>": torch.randn(2, tiny.WIDTH, generator=seeded(1))}, file)
     options: dict[str, Any] = {"embeddings": str(file), "text_device": "offload"}
