@@ -6,8 +6,9 @@
 #       preview flow, and what reads pictures: simemo emogen timm judge content simemo_fi
 #
 # What is learned lies in runs/mini, as a diffusers folder; checkpoints and curves beside it.
-# SHARE=0.01 takes that share of the steps (a trial); PRECISION=bf16-mixed where that is fast; COUNT=...
-# so many scenes. On a GPU all of it is one call:
+# SHARE=0.01 takes that share of the steps (a trial); PRECISION=bf16-mixed where that is fast (a GPU, a
+# CPU with AMX); COMPILED=true fuses UNet and transformer; COUNT=... so many scenes. On a GPU all of it is
+# one call:
 #   PRECISION=bf16-mixed benchmarks/train_mini.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,6 +26,7 @@ for part in "${parts[@]}"; do
     elif [ -n "${SHARE:-}" ]; then
         words+=(--trainer.max_epochs 1)  # the heads count epochs
     fi
+    case "$part" in *diffusion | flow) [ -z "${COMPILED:-}" ] || words+=(--model.compiled "$COMPILED") ;; esac
     [ -z "${PRECISION:-}" ] || words+=(--trainer.precision "$PRECISION")
     # Where scenes are few, an epoch is shorter than what lies between validations.
     [ -z "${COUNT:-}" ] || words+=(--data.count "$COUNT" --trainer.val_check_interval 1.0)

@@ -19,11 +19,11 @@ def _orthogonalize(matrix: Tensor) -> Tensor:
     # Many CPUs only emulate bfloat16, ten times slower than float32.
     x = matrix.float() if matrix.device.type == "cpu" else matrix.bfloat16()
     tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
+    x = (x.T if tall else x).contiguous()
     x = x / (x.norm() + 1e-7)
     for _ in range(5):
         gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return (x.T if tall else x).to(matrix.dtype)
 
 

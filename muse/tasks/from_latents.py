@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTokenizer
 
 from muse.mini.data import SceneBatch, SceneDataset
@@ -32,6 +34,8 @@ class FromLatents(Resumable):
         pipeline_dir: the pipeline's folder, with `vae/` and `tokenizer/` in it.
         learning_rate: peak of the one-cycle schedule (Muon).
         drop_prompt: probability of the empty prompt.
+        compiled: whether `torch.compile` fuses the model: in bfloat16 on a CPU a third fewer
+            seconds a step, after some minutes at the start.
     """
 
     model: nn.Module
@@ -40,10 +44,13 @@ class FromLatents(Resumable):
     ends: tuple[str, ...] = ()
     """Parts of names of those weights that Adam has, in place of Muon."""
 
-    def __init__(self, pipeline_dir: str, learning_rate: float, drop_prompt: float) -> None:
+    def __init__(
+        self, pipeline_dir: str, learning_rate: float, drop_prompt: float, compiled: bool
+    ) -> None:
         super().__init__()
         self.pipeline_dir = Path(pipeline_dir)
         self.learning_rate, self.drop_prompt = learning_rate, drop_prompt
+        self.compiled = compiled
         vae = part_folder(pipeline_dir, "vae", "autoencoder")
         self.vae = AutoencoderKL.from_pretrained(vae, torch_dtype=torch.float32)
         self.vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -96,6 +103,13 @@ class FromLatents(Resumable):
             self._latents.add(index, self.encode_images(batch["image"]))
         return self._latents.of(index).to(self.device)
 
+    def _plain_attention_loss(self, latent: Tensor, captions: list[str], spread: Tensor) -> Tensor:
+        # Over some sixty tokens a CPU's fused attention takes longer than a product of matrices:
+        # a step of 64 in bfloat16 0.65 s in place of 0.55.
+        kernels = sdpa_kernel(SDPBackend.MATH) if self.device.type == "cpu" else nullcontext()
+        with kernels:
+            return self.loss(latent, captions, spread)
+
     def on_fit_start(self) -> None:
         """Looks for latents that an earlier start, or another task, has left."""
         scenes = getattr(self.trainer.datamodule, "train_set", None)
@@ -103,6 +117,8 @@ class FromLatents(Resumable):
             vae = part_folder(self.pipeline_dir, "vae", "autoencoder")
             precision = str(self.trainer.precision)
             self._latents = latents_of(scenes, self.pipeline_dir, vae, precision)
+        if self.compiled:
+            self.model.compile()
 
     def training_step(self, batch: SceneBatch) -> Tensor:
         """The loss of one batch."""
@@ -113,7 +129,7 @@ class FromLatents(Resumable):
             "" if drop else caption for drop, caption in zip(dropped, batch["caption"], strict=True)
         ]
         spread = (torch.arange(rows) + torch.rand(rows)) / rows
-        loss = self.loss(latent, captions, spread.to(self.device))
+        loss = self._plain_attention_loss(latent, captions, spread.to(self.device))
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
@@ -121,7 +137,8 @@ class FromLatents(Resumable):
         """Logs `val/loss` over times that are the same for every batch."""
         rows = len(batch["image"])
         spread = torch.linspace(0, 1 - 1e-3, rows, device=self.device)
-        loss = self.loss(self.encode_images(batch["image"]), batch["caption"], spread)
+        latent = self.encode_images(batch["image"])
+        loss = self._plain_attention_loss(latent, batch["caption"], spread)
         self.log("val/loss", loss, prog_bar=True, batch_size=rows)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

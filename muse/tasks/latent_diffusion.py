@@ -30,6 +30,7 @@ class LatentDiffusion(FromLatents):
         layers_per_block: residual and attention blocks per level.
         learning_rate: peak of the one-cycle schedule (Muon).
         drop_prompt: probability of the empty prompt.
+        compiled: whether `torch.compile` fuses the model, see `FromLatents`.
         start: the folder of a `UNet2DConditionModel` of the same widths, whose weights this one
             begins with; where its latents have fewer channels, they are the first of these, as
             after `AutoEncoding` with a teacher. None: begin with random ones.
@@ -47,9 +48,10 @@ class LatentDiffusion(FromLatents):
         layers_per_block: int = 1,
         learning_rate: float = 4e-3,
         drop_prompt: float = 0.1,
+        compiled: bool = False,
         start: str | None = None,
     ) -> None:
-        super().__init__(pipeline_dir, learning_rate, drop_prompt)
+        super().__init__(pipeline_dir, learning_rate, drop_prompt, compiled)
         self.save_hyperparameters()
         self.text_encoder = CLIPTextModel.from_pretrained(
             part_folder(pipeline_dir, "text_encoder", "clip"), dtype=torch.float32

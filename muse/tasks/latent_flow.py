@@ -37,6 +37,7 @@ class LatentFlow(FromLatents):
         layers: of joint attention.
         learning_rate: peak of the one-cycle schedule (Muon).
         drop_prompt: probability of the empty prompt.
+        compiled: whether `torch.compile` fuses the model, see `FromLatents`.
 
     Raises:
         MuseError: when a part is missing in the folder.
@@ -52,8 +53,9 @@ class LatentFlow(FromLatents):
         layers: int = 8,
         learning_rate: float = 2e-3,
         drop_prompt: float = 0.1,
+        compiled: bool = False,
     ) -> None:
-        super().__init__(pipeline_dir, learning_rate, drop_prompt)
+        super().__init__(pipeline_dir, learning_rate, drop_prompt, compiled)
         self.save_hyperparameters()
         self.output_dir = output_dir
         self.text_encoder = CLIPTextModelWithProjection.from_pretrained(
