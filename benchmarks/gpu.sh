@@ -19,7 +19,7 @@ keep() {  # what is learned so far, without checkpoints
         grep -v -e checkpoints -e "^./first" -e "^./latents" | tar -cf - -T -) | tar -xf - -C "$OUT"
 }
 
-for part in first/autoencoder first/clip first/diffusion autoencoder clip diffusion decoder preview flow simemo emogen timm judge content simemo_fi; do
+for part in $(benchmarks/train_mini.sh list); do
     SECONDS=0
     benchmarks/train_mini.sh "$part" > "$OUT/$part.log" 2>&1 && echo "$part: $SECONDS s" | tee -a "$OUT/seconds.txt"
     keep

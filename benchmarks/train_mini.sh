@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Trains muse-mini at 128 px, part by part; a part that stopped goes on from its last checkpoint.
 #
-#   benchmarks/train_mini.sh PART ...      all, in their order, where none is named: first/autoencoder
-#       first/clip first/diffusion (at 64 px, where the others start), autoencoder clip diffusion decoder
-#       preview flow, and what reads pictures: simemo emogen timm judge content simemo_fi
+#   benchmarks/train_mini.sh [PART ...]    all, in their order, where none is named
+#   benchmarks/train_mini.sh list          their names: those of 64 px, where the others start, first
 #
 # What is learned lies in runs/mini, as a diffusers folder; checkpoints and curves beside it.
 # SHARE=0.01 takes that share of the steps (a trial); PRECISION=bf16-mixed where that is fast (a GPU, a
@@ -12,8 +11,10 @@
 #   PRECISION=bf16-mixed benchmarks/train_mini.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(first/autoencoder first/clip first/diffusion autoencoder clip diffusion decoder preview flow simemo emogen timm judge content simemo_fi)
+all=(first/autoencoder first/clip first/diffusion autoencoder clip diffusion decoder preview flow
+    simemo emogen timm judge content simemo_fi)
+[ "${1:-}" != list ] || exec echo "${all[@]}"
+parts=("${@:-${all[@]}}")
 out=runs/mini
 mkdir -p "$out/guides"
 for part in "${parts[@]}"; do
