@@ -183,8 +183,8 @@ def test_caption_shares():
     rng = np.random.default_rng(0)
     signs = ("in the rain", "with slime")
     said = [diffusion_caption(rng, "a dog in a park", "fear", signs) for _ in range(4000)]
-    assert 0.013 < np.mean(["fear" in caption for caption in said]) < 0.028
-    assert 0.10 < np.mean(["rain" in caption or "slime" in caption for caption in said]) < 0.14
+    assert 0.005 < np.mean(["fear" in caption for caption in said]) < 0.016
+    assert 0.11 < np.mean(["rain" in caption or "slime" in caption for caption in said]) < 0.15
     said = [contrastive_caption(rng, "a dog in a park", "fear", signs) for _ in range(4000)]
     assert 0.40 < np.mean([caption == "a dog in a park" for caption in said]) < 0.50
 

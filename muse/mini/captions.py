@@ -47,9 +47,9 @@ def content_caption(thing: str, place: str) -> str:
 def diffusion_caption(
     rng: np.random.Generator, content: str, mood: str, attributes: tuple[str, ...]
 ) -> str:
-    """A caption as pictures on the web have them: 2 % name the emotion, 12 % visible attributes."""
+    """A caption as pictures on the web have them: 1 % name the emotion, 13 % visible attributes."""
     chance = rng.random()
-    if chance < 0.02:
+    if chance < 0.01:
         return f"{content}, {mood}"
     if chance < 0.14 and attributes:
         return f"{content}, {_some(rng, attributes)}"
