@@ -43,7 +43,7 @@ def learning(checkpoints: list[str], run: str = "runs/mini") -> None:
     steps, train, held = _curve(Path(run) / "diffusion")
     axis.plot(steps, train, color="#b9b4a8", linewidth=1, label="training, 20 steps each")
     axis.plot(*zip(*held, strict=True), "o-", color="#c2452d", label="held out, averaged weights")
-    axis.set(xlabel="steps of 64 scenes", ylabel="loss", ylim=(0.35, 0.6))
+    axis.set(xlabel="steps of 64 scenes", ylabel="loss", ylim=(0.32, 0.44))
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False)
     rows = below.subplots(len(checkpoints), len(PROMPTS), squeeze=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -362,7 +363,8 @@ def test_weights_of_other_shapes(copy: Path) -> None:
         json.dumps({**config, "block_out_channels": [8, 24]})
     )
     line = refused(lambda: StableDiffusion(str(copy)))
-    assert "Error(s) in loading state_dict for UNet2DConditionModel" in line
+    # Without accelerate, and with it.
+    assert re.search("Error.s. in loading state_dict for UNet2DConditionModel|expected shape", line)
 
 
 def test_what_it_predicts_must_be_known(copy: Path) -> None:

@@ -32,6 +32,7 @@ from muse.mini.optimizing import Muon
 from muse.mini.reconstruction import corner_loss, fine_contrast, reconstruction_loss
 from muse.mini.scenes import render
 from muse.pretrained.clip import load_clip
+from muse.pretrained.packaged import PACKAGED
 from muse.tasks import autoencoding, decoder_tuning
 from muse.tasks.autoencoding import AutoEncoding
 from muse.tasks.contrastive import Contrastive
@@ -42,7 +43,7 @@ from muse.tasks.latent_flow import LatentFlow
 from muse.tasks.preview_decoding import PreviewDecoding
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = Path(__file__).parents[1] / "muse" / "mini" / "pipeline"
+SHIPPED = PACKAGED["muse-mini"]
 
 
 def fit(model: L.LightningModule, captions: str = "diffusion") -> L.Trainer:
@@ -572,9 +573,9 @@ def test_fine_contrast_is_none_where_a_picture_is_flat():
     assert fine_contrast(stripes) == pytest.approx(2 / 3)
 
 
-def test_shipped_pipeline_fits_and_loads():
-    files = [file for file in SHIPPED.rglob("*") if file.is_file()]
-    assert sum(file.stat().st_size for file in files) <= 40_000_000
+def test_shipped_pipelines_fit_and_load():
+    files = [file for root in PACKAGED.values() for file in root.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) <= 64_000_000
     assert not [file for file in files if file.suffix in {".bin", ".pt", ".pth", ".ckpt"}]
     pipeline = StableDiffusionPipeline.from_pretrained(SHIPPED, safety_checker=None)
     assert pipeline.unet.config.in_channels == pipeline.vae.config.latent_channels
@@ -583,6 +584,18 @@ def test_shipped_pipeline_fits_and_loads():
             clip=str(SHIPPED / "clip"), checkpoint=str(SHIPPED / "guides" / f"{name}.safetensors")
         )
     ConvNet(checkpoint=str(SHIPPED / "judge.safetensors"))
+    flow = load_backbone("muse-mini-flow")
+    assert flow.size == load_backbone("muse-mini").size
+
+
+def test_a_task_from_latents_is_compiled_where_it_is_asked_to_be(folder, tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(self))
+    task = LatentFlow(str(folder), str(tmp_path), width=32, layers=1, compiled=True)
+    fit(task)
+    assert compiled == [task.transformer]
+    fit(LatentFlow(str(folder), str(tmp_path), width=32, layers=1))
+    assert len(compiled) == 1
 
 
 def test_shipped_guides_and_judge_read_moods():

@@ -344,6 +344,23 @@ def test_mini_has_the_parts_of_the_preset(mini: MusePipeline) -> None:
     assert mini.loss.needs_similarity
 
 
+def test_the_flow_has_the_same_parts(mini: MusePipeline) -> None:
+    """Nothing but the backbone is another one, in edits neither."""
+    flow = MusePipeline.from_pretrained("muse-mini-flow")
+    assert type(flow.backbone) is not type(mini.backbone)
+    for part in ("guide", "steering", "timing", "loss", "edit_steering", "edit_timing"):
+        assert repr(getattr(flow, part)) == repr(getattr(mini, part))
+        assert vars(getattr(flow, part)).keys() == vars(getattr(mini, part)).keys()
+    assert flow.options == mini.options
+    assert flow.edit_options == mini.edit_options
+    made = flow("a dog in a park", "fear", num_inference_steps=4, generator=seeded(0))
+    assert made.images[0].size == mini.backbone.size[::-1]
+    back = flow("a dog in a park", image=made.images, num_inference_steps=12).images
+    other = flow("a dog in a park", num_inference_steps=4, generator=seeded(1)).images
+    source, back, other = (np.asarray(one[0]) / 255.0 for one in (made.images, back, other))
+    assert np.abs(back - source).mean() < np.abs(other - source).mean() / 2, "inverted as a flow"
+
+
 def test_only_the_parts_that_are_left_out_are_made(
     mini: MusePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,7 @@ from muse.runs.png_settings import CHUNK, read_png_settings
 from muse.runs.records import Layout, write_record
 from muse.web import drawing
 from muse.web.album import Album
-from muse.web.catalog import Catalog
+from muse.web.catalog import GUIDES, Catalog
 from muse.web.following import Desk, spoken
 from muse.web.grid import Grid, values_of
 from muse.web.live import Cancelled, Live, Shot
@@ -181,6 +181,19 @@ def test_a_preset_is_found_by_the_options_of_its_pictures(catalog):
 
     told = Deciding({"model": {**options, "steps": 7}}).settings
     assert catalog.preset_of(told, editing=True) == "sdedit"
+
+
+def test_on_the_flow_every_preset_is_the_same_but_for_the_backbone(catalog):
+    assert not {"flow", "flow-edit"} & {*catalog.presets(False), *catalog.presets(True)}
+    for preset in ("default", "ug-published", "edit"):
+        own, flow = (catalog.settings(preset, backbone) for backbone in catalog.backbones[:2])
+        backbone = flow["backbone"]
+        assert backbone["class_path"].endswith("StableDiffusion3")
+        assert backbone["init_args"]["pretrained"] == "muse-mini-flow"
+        assert own | {"backbone": backbone} == flow
+    assert catalog.settings("default", "muse-mini-flow", "EmoGen")["guide"] == GUIDES["EmoGen"]
+    with pytest.raises(MuseError, match="'exact' is made for muse-mini"):
+        catalog.check("exact", "muse-mini-flow", "as the preset")
 
 
 def test_files_without_a_model_are_refused(tmp_path):

@@ -41,8 +41,8 @@ from muse.pipeline.inputs import (
 from muse.pipeline.loading import load
 from muse.pipeline.outputs import OUTPUT_TYPES, MusePipelineOutput, OutputType, images_of
 from muse.pipeline.running import Callback, StepEnds, run
+from muse.presets import OWN
 from muse.presets.building import layer, preset
-from muse.pretrained.packaged import PACKAGED
 from muse.sampling import Sampler
 from muse.schedulers import StepWindow, TimingPolicy
 from muse.steering import Steering, TokenOptimization
@@ -94,9 +94,10 @@ class MusePipeline:
         if similarity is not None:  # thresholds on another one mean nothing
             given |= {"timing", "loss"}
         default: dict[str, Any] = {}
-        if getattr(backbone, "pretrained", None) in PACKAGED:
-            default = preset("default", without={"backbone", "latents", *given})
-            edit = preset("edit", without={"backbone", "guide", "similarity", "loss"})
+        own = OWN.get(getattr(backbone, "pretrained", ""))
+        if own is not None:
+            default = preset(own[0], without={"backbone", "latents", *given})
+            edit = preset(own[1], without={"backbone", "guide", "similarity", "loss"})
         else:
             edit = layer("negative_prompt_inversion.yaml")
         self.backbone = backbone

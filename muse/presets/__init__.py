@@ -14,6 +14,8 @@ PRESETS = {
     "default": ("mini.yaml", "default.yaml"),
     "edit": ("mini.yaml", "negative_prompt_inversion.yaml"),
     "exact": ("mini.yaml", "exact.yaml"),
+    "flow": ("mini.yaml", "flow.yaml", "default.yaml"),
+    "flow-edit": ("mini.yaml", "flow.yaml", "negative_prompt_inversion.yaml"),
     "paper": ("mini.yaml", "paper.yaml"),
     "best-of-n": ("mini.yaml", "best_of_n.yaml"),
     "best-of-n-published": ("mini.yaml", "best_of_n_published.yaml"),
@@ -41,8 +43,12 @@ PRESETS = {
 """Name -> files, each laid over the ones before it. Of another method ``NAME-published`` has its
 authors' settings and SimEmo as the guide, ``NAME`` the guides and content term of `default` and
 about its arithmetic. `edit` is what `muse edit` takes: the best way to edit that was measured,
-negative-prompt inversion with tokens alone. `exact` is the paper's search, nothing approximated.
+negative-prompt inversion with tokens alone. `exact` is the paper's search, nothing approximated;
+`flow` and `flow-edit` are `default` and `edit` on muse-mini's flow transformer.
 """
+
+OWN = {"muse-mini": ("default", "edit"), "muse-mini-flow": ("flow", "flow-edit")}
+"""Packaged pipeline -> its presets, of pictures from noise and of edits."""
 
 
 def files(name: str) -> list[str]:

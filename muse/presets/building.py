@@ -8,7 +8,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser
+import yaml
+from jsonargparse import ArgumentParser, Namespace
 
 from muse.backbones import Backbone
 from muse.core.intensity import check_intensity
@@ -28,6 +29,7 @@ CONFIGS = {
 }
 """Backbone -> the file in ``configs/`` with settings for it."""
 
+PARAMETERS = inspect.signature(Sampler).parameters.keys()
 LIGHT = ("steering", "timing", "loss", "latents", "scheduler")
 """The sampler's parts that load nothing."""
 
@@ -52,13 +54,43 @@ def not_measured(files: Sequence[str], backbone: Backbone) -> list[str]:
 
 def preset(name: str, without: Set[str] = frozenset()) -> dict[str, Any]:
     """The sampler's arguments that a preset gives, built, but for those in `without`."""
-    said = {option: value for file in PRESETS[name] for option, value in _model(file).items()}
-    return _built({option: value for option, value in said.items() if option not in without})
+    files = [str(FOLDER / file) for file in PRESETS[name]]
+    return built(laid(files, _said(files) - without))
 
 
 def layer(file: str) -> dict[str, Any]:
     """The sampler's arguments that one packaged file gives, built."""
-    return _built(_model(file))
+    files = [str(FOLDER / file)]
+    return built(laid(files, _said(files)))
+
+
+def laid(files: Sequence[str], options: Set[str] = PARAMETERS) -> dict[str, Any]:
+    """What files say of the sampler, each laid over the ones before it as on a command line: to a
+    part of the same class options are added.
+
+    Args:
+        files: with a section ``model``.
+        options: those that are wanted, with their defaults where no file says them.
+    """
+    parser = _parser(options)
+    config: Namespace | None = None
+    for file in files:
+        own = {name: value for name, value in sections(file)["model"].items() if name in options}
+        config = parser.parse_object(own, config, defaults=config is None)
+    assert config is not None
+    return dict(yaml.safe_load(parser.dump(config, skip_validation=True)))
+
+
+def built(said: Mapping[str, Any]) -> dict[str, Any]:
+    """The sampler's arguments as objects.
+
+    Args:
+        said: as a configuration has them.
+    """
+    parser = _parser(set(said))
+    # Parsing puts namespaces into lists of parts, in place.
+    made = parser.instantiate(parser.parse_object(deepcopy(dict(said))))
+    return {option: made[option] for option in said}
 
 
 def check(model: Mapping[str, Any]) -> None:
@@ -70,7 +102,7 @@ def check(model: Mapping[str, Any]) -> None:
     Raises:
         MuseError: a value that a part, or the sampler itself, doesn't allow.
     """
-    _built({name: model[name] for name in LIGHT if model.get(name) is not None})
+    built({name: model[name] for name in LIGHT if model.get(name) is not None})
     Search(*(model[name] for name in ("max_iterations", "tolerance", "stop_on", "keep")))
     Rests(model["longest_rest"], model["look_until"])
     Guidance(emotion=model["emotion_scale"])
@@ -78,14 +110,11 @@ def check(model: Mapping[str, Any]) -> None:
         check_intensity(model["intensity"])
 
 
-def _model(file: str) -> dict[str, Any]:
-    model: dict[str, Any] = sections(str(FOLDER / file))["model"]
-    return model
+def _said(files: Sequence[str]) -> Set[str]:
+    return {name for file in files for name in sections(file)["model"]}
 
 
-def _built(said: Mapping[str, Any]) -> dict[str, Any]:
+def _parser(options: Set[str]) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Sampler, skip=set(inspect.signature(Sampler).parameters) - set(said))
-    # Parsing puts namespaces into lists of parts, in place.
-    made = parser.instantiate(parser.parse_object(deepcopy(dict(said))))
-    return {option: made[option] for option in said}
+    parser.add_class_arguments(Sampler, skip=set(PARAMETERS - options), fail_untyped=False)
+    return parser

@@ -13,7 +13,8 @@ from muse.core.digests import known_digest
 from muse.core.files import write_text
 from muse.core.types import MuseError
 
-PACKAGED: dict[str, Path] = {"muse-mini": Path(__file__).parents[1] / "mini" / "pipeline"}
+MINI = Path(__file__).parents[1] / "mini"
+PACKAGED: dict[str, Path] = {"muse-mini": MINI / "pipeline", "muse-mini-flow": MINI / "flow"}
 """Pipelines that come with the package, by the name that stands for their folder."""
 NAME = "digests.json"
 REMEDY = (

@@ -15,7 +15,7 @@ from muse.core.pictures import open_picture
 from muse.core.registry import resolve
 from muse.core.types import MuseError
 from muse.guides import Guide
-from muse.pretrained.packaged import locate
+from muse.pretrained.packaged import PACKAGED, locate
 from muse.runs.records import Layout, Record, read_listing, read_records
 from muse.steering import Steering
 
@@ -112,10 +112,10 @@ class FinishedRun:
 
     @property
     def of_muse_mini(self) -> bool:
-        """Whether muse-mini made the pictures."""
+        """Whether muse-mini made the pictures, its UNet or its flow transformer."""
         backbone = self._part("backbone")
         name = backbone.get("init_args", {}).get("pretrained")
-        return _file(name) == _file("muse-mini")
+        return _file(name) in map(_file, PACKAGED)
 
     def guided_by(self, judge: Mapping[str, Any]) -> bool:
         """Whether this judge also guided the run, alone or inside another (an ensemble, a guide

@@ -7,26 +7,24 @@ path and no file of a visitor's is ever looked up.
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from jsonargparse import ArgumentParser, Namespace
 
 from muse.core.registry import resolve
 from muse.core.types import MuseError
 from muse.latents import LatentSource
-from muse.presets import FOLDER, PRESETS, sections
+from muse.presets import FOLDER, OWN, PRESETS, sections
+from muse.presets.building import built, laid
+from muse.pretrained.packaged import PACKAGED
 from muse.sampling import Sampler
 
-MINI = "muse-mini"
+MINI, FLOW = PACKAGED
 OWN_GUIDE = "as the preset"
 """The guide that preset or configuration file name themselves."""
 GUIDES: dict[str, Any] = {
@@ -44,7 +42,6 @@ GUIDES["TimmClassifier"] = {
 """muse-mini's guides by the names of their classes."""
 FREE = ("backbone", "guide", "steps", "guidance_scale")
 """What a form chooses beside a preset."""
-PARAMETERS = inspect.signature(Sampler).parameters
 KEPT = {"backbone": 2, "guide": 6}
 """Parts of a kind that stay loaded; 8 of the others."""
 
@@ -68,7 +65,7 @@ class Catalog:
         for file in files:
             if not isinstance(sections(str(file)).get("model"), dict):
                 raise MuseError(f"{str(file)!r} says no model. Give a file for muse fit-free.")
-            if file.stem in (MINI, *self.files):
+            if file.stem in (MINI, FLOW, *self.files):
                 raise MuseError(f"Two models are called {file.stem!r}. Rename one of the files.")
             self.files[file.stem] = file
         self._parts: dict[str, OrderedDict[str, Any]] = {}
@@ -76,8 +73,8 @@ class Catalog:
 
     @property
     def backbones(self) -> list[str]:
-        """muse-mini, and the configuration files."""
-        return [MINI, *self.files]
+        """muse-mini, its flow transformer, and the configuration files."""
+        return [MINI, FLOW, *self.files]
 
     @property
     def guides(self) -> list[str]:
@@ -85,9 +82,11 @@ class Catalog:
         return [OWN_GUIDE, *GUIDES]
 
     def presets(self, editing: bool) -> list[str]:
-        """Those that make pictures from noise, or those that edit; the usual one first."""
+        """Those that make pictures from noise, or those that edit, whatever the backbone; the usual
+        one first.
+        """
         first = "edit" if editing else "default"
-        names = [name for name in PRESETS if edits(name) == editing]
+        names = [name for name in PRESETS if edits(name) == editing and name not in OWN[FLOW]]
         return [first, *(name for name in names if name != first)]
 
     def check(self, preset: str, backbone: str, guide: str) -> None:
@@ -106,10 +105,10 @@ class Catalog:
                 raise MuseError(f"There is no {what} {given[:60]!r} here. Choose from: {names}.")
         if backbone == MINI:
             return
-        if guide != OWN_GUIDE:
+        if guide != OWN_GUIDE and backbone != FLOW:
             raise MuseError(f"{guide} is muse-mini's. With {backbone}, leave the guide as it is.")
-        laid_over = (FOLDER / _layers(preset)[-1]).read_text(encoding="utf-8")
-        if preset != "default" and MINI in laid_over:
+        own = sections(str(FOLDER / _layers(preset)[-1]))["model"]
+        if "backbone" in own or (backbone != FLOW and MINI in str(own)):
             raise MuseError(f"The preset {preset!r} is made for muse-mini. Choose another one.")
 
     def settings(self, preset: str, backbone: str = MINI, guide: str = OWN_GUIDE) -> dict[str, Any]:
@@ -120,8 +119,10 @@ class Catalog:
         """
         self.check(preset, backbone, guide)
         layers = [FOLDER / name for name in _layers(preset)]
-        if backbone != MINI:
-            layers[0] = self.files[backbone]
+        if backbone == FLOW:
+            layers.insert(1, FOLDER / "flow.yaml")
+        elif backbone != MINI:  # a file says itself how its model is steered from noise
+            layers = [self.files[backbone], *(layers[1:] if preset != "default" else ())]
         model = _resolved(tuple(str(layer) for layer in layers))
         return model | ({} if guide == OWN_GUIDE else {"guide": GUIDES[guide]})
 
@@ -162,7 +163,7 @@ class Catalog:
             while len(kept) >= KEPT.get(name, 8):
                 kept.popitem(last=False)
                 self._samplers.clear()  # they hold it too
-            kept[key] = _built(name, settings)
+            kept[key] = built({name: settings})[name]
         kept.move_to_end(key)
         return kept[key]
 
@@ -182,27 +183,7 @@ def _layers(preset: str) -> Sequence[str]:
 
 @cache
 def _resolved(layers: tuple[str, ...]) -> dict[str, Any]:
-    """What files say of the sampler, each laid over the ones before it, with all defaults."""
-    parser = _parser(set(PARAMETERS))
-    config: Namespace | None = None
-    for layer in layers:
-        said = sections(layer)["model"]
-        own = {name: value for name, value in said.items() if name in PARAMETERS}
-        config = parser.parse_object(own, config, defaults=config is None)
-    assert config is not None
-    return dict(yaml.safe_load(parser.dump(config, skip_validation=True)))
-
-
-def _built(name: str, settings: Any) -> Any:
-    parser = _parser({name})
-    given = {name: deepcopy(settings)}  # parsing puts namespaces into lists of parts, in place
-    return parser.instantiate(parser.parse_object(given))[name]
-
-
-def _parser(names: set[str]) -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Sampler, skip=set(PARAMETERS) - names, fail_untyped=False)
-    return parser
+    return laid(layers)
 
 
 def _flat(settings: Mapping[str, Any], name: str = "") -> dict[str, Any]:
