@@ -333,3 +333,4 @@ def test_the_packages_weights_are_whole():
     for root in PACKAGED.values():
         check_digests(root, root)
         assert json.loads((root / NAME).read_text())
+    assert len(json.loads((PACKAGED["muse-mini"] / NAME).read_text())) >= 6

@@ -96,7 +96,7 @@ class Catalog:
             MuseError: the first such name, and what there is.
         """
         for what, given, allowed in (
-            ("preset", preset, list(PRESETS)),
+            ("preset", preset, [*self.presets(False), *self.presets(True)]),
             ("backbone", backbone, self.backbones),
             ("guide", guide, self.guides),
         ):
@@ -121,8 +121,9 @@ class Catalog:
         layers = [FOLDER / name for name in _layers(preset)]
         if backbone == FLOW:
             layers.insert(1, FOLDER / "flow.yaml")
-        elif backbone != MINI:  # a file says itself how its model is steered from noise
-            layers = [self.files[backbone], *(layers[1:] if preset != "default" else ())]
+        elif backbone != MINI:  # a file stands in the place of `default`
+            others = (layer for layer in layers if layer.name not in PRESETS["default"])
+            layers = [self.files[backbone], *others]
         model = _resolved(tuple(str(layer) for layer in layers))
         return model | ({} if guide == OWN_GUIDE else {"guide": GUIDES[guide]})
 
