@@ -487,6 +487,21 @@ def test_a_flow_is_a_stable_diffusion_3_pipeline_with_the_parts_that_it_shares(f
     assert ours.remarks("a dog in a park") == []
 
 
+def test_a_flow_begins_with_another(folder, tmp_path):
+    start = LatentFlow(str(folder), str(tmp_path), width=32, layers=1)
+    save_part(start.transformer, tmp_path / "transformer")
+    given = str(tmp_path / "transformer")
+    begun = LatentFlow(str(folder), str(tmp_path), width=32, layers=1, start=given)
+    for new, old in zip(begun.model.parameters(), start.model.parameters(), strict=True):
+        assert torch.equal(new, old.half().float())
+    deeper = LatentFlow(str(folder), str(tmp_path), width=32, layers=2)
+    with pytest.raises(MuseError, match="the same width and layers"):
+        LatentFlow(str(folder), str(tmp_path), width=32, layers=2, start=given)
+    save_part(deeper.transformer, tmp_path / "transformer")
+    with pytest.raises(MuseError, match="the same width and layers"):
+        LatentFlow(str(folder), str(tmp_path), width=32, layers=1, start=given)
+
+
 def test_the_flows_velocity_is_what_straight_lines_need(folder, tmp_path):
     """A model that knows the latent and the noise has no loss, at any time."""
     task = LatentFlow(str(folder), str(tmp_path), width=32, layers=1)

@@ -1,5 +1,6 @@
 """Scenes as training batches."""
 
+from collections.abc import Iterable
 from typing import Any, Literal, TypedDict
 
 import lightning as L
@@ -14,7 +15,7 @@ from muse.data.captions import feeling_caption
 from muse.mini.captions import contrastive_caption, diffusion_caption
 from muse.mini.catalog import PLACES, THINGS
 from muse.mini.draw import SIZE
-from muse.mini.scenes import Scene, render_many
+from muse.mini.scenes import Scene, render_each
 from muse.mini.shuffling import Shuffling
 from muse.mini.world import WORLDS, WorldName
 
@@ -50,19 +51,27 @@ class SceneDataset(Dataset[SceneBatch]):
     """Rendered scenes in memory; captions are drawn anew at every visit.
 
     Args:
-        scenes: what to hold.
+        scenes: what to hold; each is read once.
+        count: how many these are.
+        size: side of their pictures, in pixels.
         captions: what captions say, see `muse.mini.captions`.
     """
 
-    def __init__(self, scenes: list[Scene], captions: Captions) -> None:
-        pictures = np.stack([scene.image for scene in scenes])
-        self.images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
-        self.emotions = torch.tensor([EMOTIONS.index(scene.mood) for scene in scenes])
-        self.boxes = torch.tensor([scene.box for scene in scenes])
+    def __init__(self, scenes: Iterable[Scene], count: int, size: int, captions: Captions) -> None:
+        # Where they stay, from the start: a list of pictures to stack takes their memory twice.
+        pictures = np.empty((count, size, size, 3), np.uint8)
         things, places = list(THINGS), list(PLACES)
-        self.things = torch.tensor([things.index(scene.thing) for scene in scenes])
-        self.places = torch.tensor([places.index(scene.place) for scene in scenes])
-        self.said = [(scene.caption, scene.mood, scene.attributes) for scene in scenes]
+        self.emotions, self.things, self.places = torch.empty(3, count, dtype=torch.int64)
+        self.boxes = torch.empty(count, 4)
+        self.said: list[tuple[str, str, tuple[str, ...]]] = []
+        for index, scene in enumerate(scenes):
+            pictures[index] = scene.image
+            self.emotions[index] = EMOTIONS.index(scene.mood)
+            self.things[index] = things.index(scene.thing)
+            self.places[index] = places.index(scene.place)
+            self.boxes[index] = torch.tensor(scene.box)
+            self.said.append((scene.caption, scene.mood, scene.attributes))
+        self.images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
         self.captions = captions
 
     def __len__(self) -> int:
@@ -156,8 +165,8 @@ class SceneData(L.LightningDataModule):
 
     def _render(self, first: int, count: int, workers: int) -> SceneDataset:
         seeds = range(first, first + count)
-        scenes = render_many(seeds, workers, WORLDS[self.world], self.all_pairs, self.size)
-        return SceneDataset(scenes, self.captions)
+        scenes = render_each(seeds, workers, WORLDS[self.world], self.all_pairs, self.size)
+        return SceneDataset(scenes, count, self.size, self.captions)
 
     def train_dataloader(self) -> DataLoader[SceneBatch]:
         """Shuffled batches; an incomplete last one is dropped."""

@@ -63,5 +63,6 @@ def latents_of(scenes: SceneDataset, folder: Path, vae: Path, precision: str) ->
     """
     digest = hashlib.sha256(precision.encode())
     digest.update(Digests().of(vae).encode())
-    digest.update(scenes.images.permute(0, 2, 3, 1).contiguous().numpy().data)
+    for some in scenes.images.permute(0, 2, 3, 1).split(1000):  # a copy of all is gigabytes
+        digest.update(some.contiguous().numpy().data)
     return Latents(folder / f"latents-{digest.hexdigest()[:12]}.safetensors", len(scenes))

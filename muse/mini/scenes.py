@@ -7,7 +7,7 @@ to the emotion inherent in the place. Places and marks come in a few layouts eac
 kept: endless ones would be noise to a small autoencoder, which would blur them and the rest.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -90,6 +90,24 @@ def render(
     return Scene(seed, thing, place, mood, attributes, content_caption(thing, place), image, box)
 
 
+def render_each(
+    seeds: Iterable[int],
+    workers: int = 0,
+    world: World = MAIN,
+    all_pairs: bool = False,
+    size: int = SIZE,
+) -> Iterator[Scene]:
+    """The scenes of many seeds, in their order, as they get done; `workers` > 0 processes share the
+    work.
+    """
+    one = partial(render, world=world, all_pairs=all_pairs, size=size)
+    if workers == 0:
+        yield from map(one, seeds)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(one, seeds, chunksize=500)
+
+
 def render_many(
     seeds: Iterable[int],
     workers: int = 0,
@@ -97,12 +115,8 @@ def render_many(
     all_pairs: bool = False,
     size: int = SIZE,
 ) -> list[Scene]:
-    """Renders the scenes of many seeds, in their order; `workers` > 0 processes share the work."""
-    one, seeds = partial(render, world=world, all_pairs=all_pairs, size=size), list(seeds)
-    if workers == 0:
-        return [one(seed) for seed in seeds]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(one, seeds, chunksize=500))
+    """All that `render_each` gives."""
+    return list(render_each(seeds, workers, world, all_pairs, size))
 
 
 def _check(what: str, name: str, known: Iterable[str]) -> None:

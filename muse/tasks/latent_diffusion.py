@@ -8,11 +8,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPTextModel
 
-from muse.core.types import MuseError
 from muse.mini.export import part_folder, plain_copy, save_part
+from muse.tasks.beginning import begin_with
 from muse.tasks.from_latents import FromLatents
 
 TRAIN_STEPS = 1000
+
+GROWN = frozenset({"conv_in.weight", "conv_out.weight", "conv_out.bias"})
+"""Where a UNet meets the latents, which may have more channels than its forerunner's."""
 
 
 class LatentDiffusion(FromLatents):
@@ -59,7 +62,7 @@ class LatentDiffusion(FromLatents):
         self.text_encoder.eval().requires_grad_(False)
         unet = self._new_unet(channels, layers_per_block)
         if start is not None:
-            begin_with(unet, start)
+            begin_with(unet, start, "give both the same channels and layers_per_block", GROWN)
         self.unet = unet.to(memory_format=torch.channels_last)
         self.scheduler = DDIMScheduler(
             num_train_timesteps=TRAIN_STEPS,
@@ -127,35 +130,3 @@ class LatentDiffusion(FromLatents):
             requires_safety_checker=False,
         )
         pipeline.save_config(self.pipeline_dir)
-
-
-@torch.no_grad()
-def begin_with(unet: UNet2DConditionModel, start: str) -> None:
-    """Copies a UNet's weights into one with as many channels of latents or more.
-
-    What the further channels add to the first convolution begins at zero, and so does what the last
-    one gives them.
-
-    Args:
-        unet: changed in place.
-        start: the other's folder.
-
-    Raises:
-        MuseError: where the two differ in anything else.
-    """
-    old = UNet2DConditionModel.from_pretrained(start, torch_dtype=torch.float32).state_dict()
-    new = unet.state_dict()
-    grown = {"conv_in.weight", "conv_out.weight", "conv_out.bias"}
-    for name, weight in new.items():
-        given = old.get(name)
-        fits = given is not None and (
-            given.shape == weight.shape
-            or (name in grown and all(map(int.__le__, given.shape, weight.shape)))
-        )
-        if given is None or not fits:
-            shape = "missing" if given is None else tuple(given.shape)
-            raise MuseError(
-                f"{name} of the UNet to begin with ({start}) is {shape}; this one needs "
-                f"{tuple(weight.shape)}: give both the same channels and layers_per_block."
-            )
-        weight.zero_()[tuple(slice(length) for length in given.shape)] = given

@@ -16,6 +16,7 @@ from transformers import CLIPTextModelWithProjection
 
 from muse.mini.export import part_folder, plain_copy, save_part
 from muse.pretrained.sharing import PREVIEW, note_sharing
+from muse.tasks.beginning import begin_with
 from muse.tasks.from_latents import FromLatents
 
 
@@ -38,9 +39,11 @@ class LatentFlow(FromLatents):
         learning_rate: peak of the one-cycle schedule (Muon).
         drop_prompt: probability of the empty prompt.
         compiled: whether `torch.compile` fuses the model, see `FromLatents`.
+        start: the folder of an `SD3Transformer2DModel` of the same width and layers, whose weights
+            this one begins with. None: begin with random ones.
 
     Raises:
-        MuseError: when a part is missing in the folder.
+        MuseError: when a part is missing in the folder, or `start` has another shape.
     """
 
     ends = "pos_embed.", "proj_out.", "norm_out.", "norm1", "time_text_embed."
@@ -54,6 +57,7 @@ class LatentFlow(FromLatents):
         learning_rate: float = 2e-3,
         drop_prompt: float = 0.1,
         compiled: bool = False,
+        start: str | None = None,
     ) -> None:
         super().__init__(pipeline_dir, learning_rate, drop_prompt, compiled)
         self.save_hyperparameters()
@@ -77,6 +81,9 @@ class LatentFlow(FromLatents):
             pos_embed_max_size=self.side // 2,
             qk_norm="rms_norm",
         )
+        if start is not None:
+            remedy = "give both the same width and layers"
+            begin_with(self.transformer, start, remedy, frozenset())
 
     @property
     def model(self) -> SD3Transformer2DModel:  # type: ignore[override]
