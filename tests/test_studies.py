@@ -10,18 +10,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from muse.cli import main
 from muse.core.emotions import WHEEL
 from muse.core.jobs import Job, derive_seed
 from muse.mini.captions import DEVELOPMENT, TEST_KNOWN, TEST_NEW
+from muse.mini.scenes import render
+from muse.mini.world import SIDE, VARIED
 from muse.runs import RunFolder
 from muse.sampling import Sampler
 from muse.sampling.arithmetic import Arithmetic, arithmetic
 from muse.studies import Runner, Study
 from muse.studies import bundle as bundling
+from muse.studies.file import Arm
+from muse.studies.jobs import arm_jobs, study_jobs
 from tests.study_parts import metrics, paint
 from tests.test_cli import one_line
 
@@ -103,7 +109,7 @@ def small(path: Path, **more: Any) -> str:
     return write(path, **{**said, **more})
 
 
-FAMILY = {"table1_sdxl": "sdxl"}
+FAMILY = {"table1_sdxl": "sdxl", "flow": "sd3"}
 MANY = ("settings", "remedies", "frontier")
 
 
@@ -158,6 +164,25 @@ def test_every_arm_can_be_planned(name: str, tmp_path: Path) -> None:
     plans = [runner.plan(arm, jobs, jobs) for arm in study.arms]
     assert len({plan.folder for plan in plans}) == len(plans)
     assert all(plan.given.model.slots == 1 for plan in plans)
+
+
+def test_an_arm_without_masks_edits_the_whole_picture(tmp_path: Path) -> None:
+    said = {"make": "muse.mini.edits.write_edits"}
+    options = {"count": 3, "first": 32_000_000, "masked": True}
+    jobs = study_jobs({**said, "options": options}, tmp_path)
+    inside, _ = arm_jobs(Arm("inside"), jobs, jobs)
+    assert inside == jobs
+    whole, wanted = arm_jobs(Arm("whole", mask=False), jobs, jobs)
+    assert [job.mask for job in whole] == [None] * 3
+    assert list(wanted) == [job.id for job in jobs]
+    for job in jobs:
+        scene = render(int(job.id.partition("-")[0]), world=VARIED, size=SIDE)
+        with Image.open(job.mask) as image:
+            mask = np.asarray(image)
+        left, top, right, bottom = (round(SIDE * at) for at in scene.box)
+        assert not mask[top:bottom, left:right].any(), "the thing is kept"
+        assert mask.max() == 255
+        assert len(np.unique(mask)) > 4, "no hard edge"
 
 
 def test_shipped_prompts_are_those_of_the_package() -> None:

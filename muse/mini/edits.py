@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
 from muse.core.emotions import WHEEL
 from muse.core.files import make_folder, replacing, write_text
 from muse.core.jobs import Job
 from muse.data import write_jobs
+from muse.mini.placing import Box
 from muse.mini.scenes import render
 from muse.mini.world import SIDE, VARIED
 
+SLOPE = 1 / 16
+"""Of a mask's edge, of the side."""
 
-def write_edits(folder: Path, count: int, first: int) -> Path:
+
+def write_edits(folder: Path, count: int, first: int, masked: bool = False) -> Path:
     """Render scenes of muse-mini's world and size into a folder, with a jobs file that wants each
     in one emotion that is not its own, all eight in turn.
 
@@ -22,6 +28,7 @@ def write_edits(folder: Path, count: int, first: int) -> Path:
         folder: for pictures and file; scenes that are there stay.
         count: how many.
         first: seed of the first scene; 30,000,000 and on are taken by no training.
+        masked: whether each has a mask that keeps its thing, black, and has a soft edge.
 
     Returns:
         the jobs file.
@@ -31,13 +38,35 @@ def write_edits(folder: Path, count: int, first: int) -> Path:
     for number in range(count):
         scene = render(first + number, world=VARIED, size=SIDE)
         path = folder / f"{first + number}.png"
-        if not path.is_file():
-            with replacing(path) as temporary:
-                Image.fromarray(scene.image).save(temporary)
+        mask = folder / f"{first + number}-mask.png" if masked else None
+        _save(path, partial(Image.fromarray, scene.image))
+        if mask is not None:
+            _save(mask, partial(around, scene.box))
         wheel = [emotion for emotion in WHEEL if emotion != scene.mood]
         wanted = WHEEL[number % 8] if WHEEL[number % 8] != scene.mood else wheel[number % 7]
         name = f"{first + number}-{wanted}"
-        jobs.append(Job(name, scene.caption, {wanted: 1.0}, number, path.absolute()))
-    file = folder / f"edits-{count}-{first}.jsonl"
+        there = None if mask is None else mask.absolute()
+        jobs.append(Job(name, scene.caption, {wanted: 1.0}, number, path.absolute(), mask=there))
+    file = folder / f"edits-{count}-{first}{'-masked' * masked}.jsonl"
     write_text(file, write_jobs(jobs))
     return file
+
+
+def around(box: Box) -> Image.Image:
+    """A mask of a scene that is black on its thing and white around it, by an edge of `SLOPE`.
+
+    Args:
+        box: the thing's left, top, right and bottom, in [0, 1].
+    """
+    mask = Image.new("L", (SIDE, SIDE), 255)
+    wider = [SIDE * (at + sign * SLOPE) for at, sign in zip(box, (-1, -1, 1, 1), strict=True)]
+    ImageDraw.Draw(mask).rectangle(wider, fill=0)
+    # Three deviations, where a blur ends to the eye, lie within the slope.
+    return mask.filter(ImageFilter.GaussianBlur(SIDE * SLOPE / 4))
+
+
+def _save(path: Path, made: Callable[[], Image.Image]) -> None:
+    """Write a picture that isn't there."""
+    if not path.is_file():
+        with replacing(path) as temporary:
+            made().save(temporary)

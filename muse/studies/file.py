@@ -20,7 +20,7 @@ STUDY = (
     "figures",
 )
 """The keys of a study's file."""
-ARM = ("name", "config", "options", "prompt", "emotion", "limit", "evaluations")
+ARM = ("name", "config", "options", "prompt", "emotion", "mask", "limit", "evaluations")
 FOLDER_ARM = ("name", "folder", "names")
 """The keys of an arm that is made, and of one that is there already."""
 JOBS = ("jobs", "prompts", "emotions", "seed", "count", "make", "options")
@@ -47,6 +47,7 @@ class Arm:
         options: of `muse fit-free` by dotted name (``model.`` may be left out) -> value.
         prompt: what the model is told: ``{prompt}`` and ``{emotion}`` are the job's.
         emotion: whether it is steered; else it is the plain model, one picture for all emotions.
+        mask: whether the masks of the jobs hold; else they are left out.
         limit: so many jobs of the study, spread over prompts and emotions; None takes all.
         evaluations: of the model a picture, about, where these are so many that ``--quick`` should
             know.
@@ -59,6 +60,7 @@ class Arm:
     options: Mapping[str, Any] = field(default_factory=dict)
     prompt: str = "{prompt}"
     emotion: bool = True
+    mask: bool = True
     limit: int | None = None
     evaluations: int | None = None
     folder: Path | None = None
@@ -172,11 +174,12 @@ def _arm(entry: Any, path: Path, base: tuple[str, ...], common: Mapping[str, Any
         names = names if "{" in names else str(_beside(names, path.parent))
         return Arm(name, folder=_beside(str(said["folder"]), path.parent), names=names)
     said = mapping(entry, where, ARM)
-    if said.get("emotion", "none") not in ("none", None):
-        raise MuseError(
-            f"emotion {said['emotion']!r} of {where} is not allowed. Use none, the plain model, or "
-            "leave it out: emotions are the jobs'."
-        )
+    for key, none in (("emotion", "the plain model"), ("mask", "the whole picture")):
+        if said.get(key, "none") not in ("none", None):
+            raise MuseError(
+                f"{key} {said[key]!r} of {where} is not allowed. Use none, {none}, or leave it "
+                f"out: {key}s are the jobs'."
+            )
     config = _files(said["config"], path.parent) if "config" in said else base
     options = mapping(said.get("options") or {}, f"options of {where}")
     prompt = str(said.get("prompt", "{prompt}"))
@@ -187,8 +190,8 @@ def _arm(entry: Any, path: Path, base: tuple[str, ...], common: Mapping[str, Any
             f"prompt {prompt!r} of {where} can't be filled. Use {{prompt}} and {{emotion}} in it."
         ) from None
     limit, evaluations = (whole(said.get(key), key, where) for key in ("limit", "evaluations"))
-    plain = "emotion" in said
-    return Arm(name, config, {**common, **options}, prompt, not plain, limit, evaluations)
+    steered, masked = "emotion" not in said, "mask" not in said
+    return Arm(name, config, {**common, **options}, prompt, steered, masked, limit, evaluations)
 
 
 def _jobs(said: Any, path: Path) -> dict[str, Any]:

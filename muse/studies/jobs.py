@@ -73,10 +73,7 @@ def arm_jobs(
         its jobs, and study's job id -> the id of the arm's.
     """
     chosen = jobs if arm.limit is None else spread(jobs, arm.limit)
-    told = {
-        job.id: replace(job, prompt=arm.prompt.format(prompt=job.prompt, emotion=_words(job)))
-        for job in every
-    }
+    told = {job.id: _told(arm, job) for job in every}
     of = {name: name for name in told}
     if not arm.emotion:
         first: dict[Job, str] = {}
@@ -84,6 +81,12 @@ def arm_jobs(
             of[name] = first.setdefault(replace(job, id="", target=None), name)
     wanted = {job.id: of[job.id] for job in chosen}
     return [told[name] for name in dict.fromkeys(wanted.values())], wanted
+
+
+def _told(arm: Arm, job: Job) -> Job:
+    """A job as an arm makes it."""
+    prompt = arm.prompt.format(prompt=job.prompt, emotion=_words(job))
+    return replace(job, prompt=prompt, mask=job.mask if arm.mask else None)
 
 
 def _words(job: Job) -> str:
