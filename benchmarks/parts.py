@@ -14,13 +14,17 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from muse.backbones import StableDiffusion
 from muse.core.emotions import EMOTIONS
+from muse.core.jobs import Job
 from muse.guides import ConvNet, EmoGen, Guide, SimEmo, TimmClassifier
 from muse.mini import HELD_OUT, PLACES, THINGS, VARIED, content_caption, render
 from muse.mini.content import ContentClassifier
 from muse.mini.reconstruction import fine_contrast
 from muse.mini.scenes import Scene
 from muse.mini.world import SIDE, VARIED_FI
+from muse.presets.building import preset
 from muse.pretrained.clip import as_clip
+from muse.sampling import Sampler
+from muse.schedulers import Never
 
 FIRST_SEED = 20_000_000
 """Training and validation scenes lie below."""
@@ -43,6 +47,7 @@ def main(count: int = 1000) -> None:
         for i, pair in enumerate(sorted(HELD_OUT) * max(1, count // 100))
     ]
     autoencoder(worlds["its own"][:256])
+    pipeline(worlds["its own"][:64])
     for name, scenes in (("its own world", worlds["its own"]), ("held-out pairs", held_out)):
         clip(name, scenes)
         content(name, scenes)
@@ -73,6 +78,17 @@ def autoencoder(scenes: list[Scene]) -> None:
     error = (again - image).abs().mean()
     print(f"autoencoder: mean absolute error {error:.4f} of the range, PSNR {each.mean():.1f} dB,")
     print(f"    {fine_contrast(again) / fine_contrast(image):.1%} of the finest contrast")
+
+
+def pipeline(scenes: list[Scene]) -> None:
+    """What the plain pictures of scenes' prompts have of the scenes' finest contrast: all that the
+    pipeline blurs, not the autoencoder alone.
+    """
+    sampler = Sampler(**preset("default", without={"timing"}), timing=Never())
+    jobs = [Job(str(i), scene.caption, None, i) for i, scene in enumerate(scenes)]
+    made = [result.image for result in sampler.sample(jobs, slots=8)]
+    drawn = torch.cat([image for image in made if image is not None]).clamp(0, 1)
+    print(f"plain pictures: {fine_contrast(drawn) / fine_contrast(pixels(scenes)):.1%} of it")
 
 
 def clip(name: str, scenes: list[Scene]) -> None:
