@@ -24,14 +24,14 @@ within() {  # a command, until the end
 }
 
 keep() {  # what is learned so far, without checkpoints
-    (cd runs/mini && find . -name '*.safetensors' -o -name '*.json' -o -name metrics.csv |
+    [ ! -d runs/mini ] || (cd runs/mini && find . -name '*.safetensors' -o -name '*.json' -o -name metrics.csv |
         grep -v -e checkpoints -e "^./first" -e "^./latents" | tar -cf - -T -) | tar -xf - -C "$OUT"
 }
 
 [ $# -gt 0 ] || set -- $(benchmarks/train_mini.sh list)
 for part in "$@"; do
     SECONDS=0
-    within benchmarks/train_mini.sh "$part" > "$OUT/$part.log" 2>&1 && echo "$part: $SECONDS s" | tee -a "$OUT/seconds.txt"
+    within benchmarks/train_mini.sh "$part" > "$OUT/${part//\//-}.log" 2>&1 && echo "$part: $SECONDS s" | tee -a "$OUT/seconds.txt"
     keep
 done
 within python3 benchmarks/waterfall.py $([ "$tiny" = true ] && echo --repeats 1 --pictures 1 --slow 1 --lockstep false) \
