@@ -61,6 +61,7 @@ STEERINGS = {
     "BestOfN": lambda: steering.BestOfN(2),
     "NoiseOptimization": lambda: steering.NoiseOptimization(2),
     "ParticleResampling": lambda: steering.ParticleResampling(2, every=0.5, start=0.5),
+    "TextShift": lambda: steering.TextShift(),
     "TextUpdate": lambda: steering.TextUpdate(),
     "TokenOptimization": lambda: steering.TokenOptimization(lr=0.2),
     "TokensAndLatent": lambda: steering.TokensAndLatent(strength=1.0),

@@ -23,6 +23,7 @@ from muse.steering import (
     ParticleResampling,
     Polyak,
     Steering,
+    TextShift,
     TextUpdate,
     TokenOptimization,
     TokensAndLatent,
@@ -96,10 +97,12 @@ class Literal:
         return x
 
 
-def agree(steering: Steering, rule: Callable[..., Tensor], eta: float = 0.0) -> dict[str, Result]:
+def agree(
+    steering: Steering, rule: Callable[..., Tensor], eta: float = 0.0, **own: Any
+) -> dict[str, Result]:
     """A run of muse, each picture of it equal to the literal loop's."""
-    options = {"scheduler": DDIM(eta)} if eta else {}
-    made = sampler(steering=steering, timing=Always(), steps=10, guidance_scale=W, **options)
+    options = {"timing": Always(), "steps": 10, "guidance_scale": W, **own}
+    made = sampler(steering=steering, **options, **({"scheduler": DDIM(eta)} if eta else {}))
     results = make(made, JOBS[:3])
     for job in JOBS[:3]:
         expected = Literal(job, made, eta).run(rule)
@@ -285,6 +288,33 @@ def test_date(restart: bool) -> None:
     for result in results.values():
         assert result.trace.iterations == [2, 0, 0, 2, 0, 0, 2, 0, 0, 2]
         assert result.cost == Cost(10 * 2 + 1, 4 * 2, 2, 4 * 2)
+
+
+# --- a shift of the text -----------------------------------------------------------------------
+
+
+def test_a_shift_of_the_text() -> None:
+    """One step of Polyak's rule on s, in units of the text's RMS, under every state of the text."""
+
+    def rule(run: Literal, x: Tensor, i: int) -> Tensor:
+        unit = run.text.square().mean().sqrt()
+        if i == 0:
+            run.s = 0.02 * unit * run.normal(1, 1, run.text.shape[-1])  # type: ignore[attr-defined]
+        tried = [run.s]  # type: ignore[attr-defined]
+        leaf = tried[0].clone().requires_grad_()
+        loss = run.loss(run.predict(x, i, run.text + leaf)[0])
+        [slope] = torch.autograd.grad(loss, leaf)
+        slope = slope * unit
+        long = min((loss.item() - 0.15) / slope.norm(), 0.2 * slope.numel() ** 0.5)
+        if loss >= 0.15:
+            tried.append(tried[0] - unit * long * slope / slope.norm())
+        losses = [run.loss(run.predict(x, i, run.text + s)[0]).item() for s in tried]
+        run.s = tried[losses.index(min(losses))]  # type: ignore[attr-defined]
+        x0, eps, _, _ = run.predict(x, i, run.text + run.s)  # type: ignore[attr-defined]
+        return run.ddim(x0, eps, i)
+
+    results = agree(TextShift(rule=Polyak(0.15, 0.2)), rule, max_iterations=1, tolerance=0.15)
+    assert any(1 in result.trace.iterations for result in results.values())
 
 
 # --- tokens and latent -------------------------------------------------------------------------
@@ -557,6 +587,7 @@ CHANCE = {"timing": Always(), **CFG2}
 FREEDOM = TrainingFreeGuidance(0.6, 0, 0, 1, rho_unit="guidance", rho_schedule="constant")
 METHODS: dict[str, tuple[Steering, dict[str, Any], float]] = {
     "muse": (TokenOptimization(lr=0.2), {}, 0.5),
+    "shift": (TextShift(), {}, 0.5),
     "ug": (UniversalGuidance(1.0), {}, 0.2),
     "ug backward": (UniversalGuidance(0.5, 2, 2, 0.05), {}, 0.5),
     "tfg": (TrainingFreeGuidance(0.5, 0.1), {"scheduler": DDIM(1.0)}, 0.4),

@@ -9,6 +9,7 @@ from muse.steering.optimization import Optimization
 from muse.steering.particles import ParticleResampling
 from muse.steering.plug_and_play import PlugAndPlay
 from muse.steering.rules import Adam, Polyak, StepRule
+from muse.steering.shift import TextShift
 from muse.steering.text_update import TextUpdate
 from muse.steering.together import TokensAndLatent
 from muse.steering.tokens import TokenOptimization
@@ -31,6 +32,7 @@ __all__ = [
     "Steering",
     "Step",
     "StepRule",
+    "TextShift",
     "TextUpdate",
     "TokenOptimization",
     "TokensAndLatent",
