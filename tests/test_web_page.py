@@ -40,7 +40,7 @@ def served(tmp_path_factory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("page")
     (folder / "secret.txt").write_text("nobody's business")
     words = ["--output_dir", f"{folder}/runs/web", "--runs", f"{folder}/runs", "--device", "cpu"]
-    words += ["--config", json.dumps([str(ROOT / "configs/toy.yaml")])]
+    words += ["--config", json.dumps(["toy"])]
     command = [sys.executable, "-m", "muse.cli", "web", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
