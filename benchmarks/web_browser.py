@@ -4,8 +4,8 @@
     python benchmarks/web_browser.py [--out outputs/web_browser] [--config configs/toy.yaml]
 
 It opens a page of its own on muse-mini (or, quicker, on the model of a file), drives it in headless
-Chromium at 1300 and 400 px, and stops at the first thing that isn't as it must be. Beside the
-screenshots it prints how long each took.
+Chromium at 1300 and 400 px, and stops at the first thing that isn't as it must be; a request to
+another host is such a thing. Beside the screenshots it prints how long each took.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import time
 import zlib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -29,6 +30,8 @@ from muse.web.app import serve
 
 PATIENCE = 600_000
 """Milliseconds for a picture: the machine may be busy."""
+WIDTHS = (1300, 400)
+"""Of windows, px: every tab is looked at in both."""
 CHROMES = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
 
 
@@ -60,6 +63,7 @@ def main() -> None:
                 if not only or part in only:
                     begun = time.perf_counter()
                     getattr(drive, part)()
+                    assert not drive.foreign, f"asked for {', '.join(drive.foreign)}"
                     print(f"{part}: as it must be, {time.perf_counter() - begun:.0f} s", flush=True)
             browser.close()
     finally:
@@ -73,6 +77,7 @@ class Drive:
     def __init__(self, browser: Browser, url: str, given: Any, folder: Path) -> None:
         self.browser, self.url, self.given, self.folder = browser, url, given, folder
         self.made: Path | None = None
+        self.foreign: list[str] = []
 
     def open(self, width: int = 1300, dark: bool = False) -> Page:
         """A new visitor."""
@@ -87,10 +92,10 @@ class Drive:
         return page
 
     def own(self, request: Any) -> None:
-        """Nothing is asked of anybody else."""
-        own = request.url.startswith((self.url, "data:", "blob:"))
-        if not own and "127.0.0.1" not in request.url and "localhost" not in request.url:
-            print(f"  asked for {request.url}: {request.failure or 'sent'}")
+        """Note what is asked of anybody else, whether or not it gets there."""
+        own = request.url.startswith(("data:", "blob:"))
+        if not own and urlsplit(request.url).netloc != urlsplit(self.url).netloc:
+            self.foreign.append(request.url)
 
     def shot(self, page: Page, name: str) -> None:
         """A screenshot; nothing may be wider than the window."""
@@ -98,6 +103,12 @@ class Drive:
         page.screenshot(path=self.given.out / f"{name}.png", full_page=True)
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0, f"{name}: {wide} px wider than the window"
+
+    def shots(self, page: Page, name: str) -> None:
+        """A screenshot at each width."""
+        for width in reversed(WIDTHS):  # it stays as wide as it was opened
+            page.set_viewport_size({"width": width, "height": 920 if width > 600 else 860})
+            self.shot(page, f"{name}-{width}")
 
     def quick(self, page: Page, tab: str = "make") -> None:
         """Few steps, and the model of the file where one was given."""
@@ -119,7 +130,7 @@ class Drive:
 
     def look(self) -> None:
         """Every tab as a stranger finds it."""
-        for width in (1300, 400):
+        for width in WIDTHS:
             for dark in (False, True):
                 page = self.open(width, dark)
                 for name in ("Make", "Edit", "Grid", "Runs"):
@@ -141,7 +152,7 @@ class Drive:
         begun = time.perf_counter()
         page.wait_for_selector("#make-stage .m-frame > img")
         print(f"  first picture moving after {time.perf_counter() - begun:.1f} s")
-        self.shot(page, "make-live-1300")
+        self.shots(page, "make-live")
         expect(page.locator("#make-download")).to_be_visible()
         self.shot(page, "make-done-1300")
         with page.expect_download() as download:
@@ -186,7 +197,7 @@ class Drive:
         page.locator("#make-stop").click()
         expect(page.locator("#make-stage")).to_contain_text("Cancelled")
         expect(page.locator("#make-go")).to_be_visible()
-        self.shot(page, "make-cancelled-1300")
+        self.shots(page, "make-cancelled")
         page.context.close()
 
     def two(self) -> None:
@@ -197,7 +208,7 @@ class Drive:
         first.wait_for_selector("#make-stage .m-frame > img")
         second.locator("#make-go").click()
         expect(second.locator("#make-stage")).to_contain_text("before you")
-        self.shot(second, "make-waiting-400")
+        self.shots(second, "make-waiting")
         first.locator("#make-stop").click()
         expect(first.locator("#make-stage")).to_contain_text("Cancelled")
         expect(second.locator("#make-download")).to_be_visible()
@@ -213,7 +224,7 @@ class Drive:
             told = page.locator("#edit-notice .m-error, .toast-body")
             expect(told.first).to_contain_text(words)
             print(f"  {path.name}: {told.first.inner_text().strip()!r}".replace("\\n", " "))
-            self.shot(page, f"hostile-{path.stem}")
+            self.shots(page, f"hostile-{path.stem}")
             page.reload()
             page.wait_for_selector("#make-go")
             self.tab(page, "Edit")
@@ -224,7 +235,7 @@ class Drive:
         Image.new("RGB", (64, 64)).save(evil, pnginfo=about)
         self.drop(page, evil)
         expect(page.locator("#page-notice")).to_contain_text("There is no guide 'os.system'")
-        self.shot(page, "hostile-settings")
+        self.shots(page, "hostile-settings")
         for name in ("secret.txt", "../secret.txt"):
             url = f"{self.url}gradio_api/file={self.folder}/runs/{name}"
             assert page.request.get(url).status in (403, 404), url
@@ -253,11 +264,9 @@ class Drive:
         page.locator("#grid-rows textarea, #grid-rows input").fill("1..2")
         page.locator("#grid-go").click()
         page.wait_for_selector("#grid-sheet td img")
-        self.shot(page, "grid-filling-1300")
+        self.shots(page, "grid-filling")
         expect(page.locator("#grid-notice")).to_contain_text("4 of 4 pictures are made")
-        self.shot(page, "grid-done-1300")
-        page.set_viewport_size({"width": 400, "height": 860})
-        self.shot(page, "grid-done-400")
+        self.shots(page, "grid-done")
         page.context.close()
 
     def runs(self) -> None:
@@ -267,9 +276,7 @@ class Drive:
         page.wait_for_selector("#runs-gallery .thumbnail-item")
         page.locator("#runs-gallery .thumbnail-item").first.click()
         page.wait_for_selector("#runs-facts dl")
-        self.shot(page, "runs-1300")
-        page.set_viewport_size({"width": 400, "height": 860})
-        self.shot(page, "runs-400")
+        self.shots(page, "runs")
         page.context.close()
 
     def edit(self) -> None:
@@ -292,12 +299,10 @@ class Drive:
         page.mouse.up()
         panel = page.locator("#edit-go").locator("xpath=ancestor::*[@role='tabpanel']")
         panel.get_by_label("What the photo shows").fill("a dog in a park")
-        self.shot(page, "edit-masked-1300")
+        self.shots(page, "edit-masked")
         page.locator("#edit-go").click()
         expect(page.locator("#edit-download")).to_be_visible()
-        self.shot(page, "edit-done-1300")
-        page.set_viewport_size({"width": 400, "height": 860})
-        self.shot(page, "edit-done-400")
+        self.shots(page, "edit-done")
         page.context.close()
 
 

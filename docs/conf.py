@@ -20,7 +20,7 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_typehints = "description"
 exclude_patterns = ["site", "gallery"]
-suppress_warnings = ["myst.xref_missing", "myst.header", "config.cache"]
+suppress_warnings = ["myst.header", "config.cache"]
 myst_enable_extensions = ["colon_fence"]
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",

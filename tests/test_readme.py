@@ -60,7 +60,33 @@ def test_commands_parse(
     assert "class_path: muse.backbones." in capsys.readouterr().out
 
 
+def anchors(page: Path) -> set[str]:
+    """What a link to a heading of a page may end in, as GitHub and MyST make it."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    heads = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def broken(page: Path) -> list[str]:
+    """The links of a page to files, or headings in them, that aren't there."""
+    found = []
+    for name, anchor in re.findall(r"\]\(([\w./-]*)(?:#([\w-]+))?\)", page.read_text()):
+        file = page.parent / name if name else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            found.append(f"{page.relative_to(page.parents[1])} names {name}#{anchor}")
+    return found
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+
+
 def test_every_file_that_the_docs_name_is_there() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for name in re.findall(r"\]\(([\w./-]+)\)", page.read_text()):
-            assert (page.parent / name).exists(), f"{page.name} names {name}"
+    assert [line for page in PAGES for line in broken(page)] == []
+
+
+def test_a_broken_link_shows(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# One `thing`, two\n[a](page.md#one-thing-two) [b](#one) [c](no.md) ![](d.png)"
+    )
+    assert [line.rpartition(" ")[2] for line in broken(page)] == ["#one", "no.md#", "d.png#"]

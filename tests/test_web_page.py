@@ -4,12 +4,15 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import numpy as np
 import pytest
+import yaml
 from gradio_client import Client, handle_file
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -19,6 +22,7 @@ from muse.runs.png_settings import read_png_settings
 from muse.web.catalog import Catalog
 from muse.web.form import fitting
 from muse.web.server import _bound
+from tests.test_web import bomb, sent
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio's own
 
@@ -27,6 +31,10 @@ TOY = {
     "prompt": "a walk in the park", "emotion": "fear", "seed": 3, "preset": "default", "steps": 8,
     "guidance_scale": 4.0, "backbone": "toy", "guide": "as the preset", "negative_prompt": "",
 }  # fmt: skip
+
+
+LONG = {**TOY, "backbone": "muse-mini", "steps": 200}
+"""A picture that nobody waits for."""
 
 
 class Served(NamedTuple):
@@ -40,7 +48,10 @@ def served(tmp_path_factory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("page")
     (folder / "secret.txt").write_text("nobody's business")
     words = ["--output_dir", f"{folder}/runs/web", "--runs", f"{folder}/runs", "--device", "cpu"]
-    words += ["--config", json.dumps([str(ROOT / "configs/toy.yaml")])]
+    broken = yaml.safe_load((ROOT / "configs/toy.yaml").read_text())
+    broken["model"]["timing"] = {"class_path": "tests.web_parts.Breaks"}
+    (folder / "broken.yaml").write_text(yaml.safe_dump(broken))
+    words += ["--config", json.dumps(["toy", f"{folder}/broken.yaml"])]
     command = [sys.executable, "-m", "muse.cli", "web", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
@@ -57,6 +68,23 @@ def client(served) -> Client:
 
 def said(outputs: Any) -> str:
     return json.dumps(outputs, ensure_ascii=False)
+
+
+def pixels(path: str) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.array(picture.convert("RGB"))
+
+
+def downloaded(outputs: Any) -> np.ndarray:
+    """The picture that the button gives."""
+    return pixels(outputs[4]["value"])
+
+
+def until(job: Any, words: str) -> None:
+    """Wait for what an order shows; one that ends before fails."""
+    while not any(words in said(one) for one in job.outputs()):
+        assert not job.done(), job.outputs()
+        time.sleep(0.02)
 
 
 def test_sliders_show_what_they_can():
@@ -89,6 +117,55 @@ def test_a_picture_is_made_shown_live_and_carries_its_settings(client, served):
     found = client.predict(sorted((served.folder / "runs/web").glob("20*"))[0].relative_to(
         served.folder / "runs").as_posix(), "walk", "fear", "all", api_name="/runs")  # fmt: skip
     assert "One picture" in said(found)
+
+
+def test_an_edit_keeps_the_photo_outside_of_its_mask(client, tmp_path):
+    generator = np.random.default_rng(0)
+    photo = generator.integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    mask = Image.new("RGBA", (64, 64))
+    mask.paste((9, 9, 9, 255), (0, 0, 32, 64))  # the left half, at half the scale
+    edit = {**TOY, "backbone": "muse-mini", "preset": "edit", "steps": 3}
+    order = {**edit, "photo": handle_file(str(tmp_path / "photo.png")), "mask": sent(mask)}
+    outputs = client.predict(**order, api_name="/edit")
+    assert "Left the photo, right fear" in said(outputs)
+    changed = (downloaded(outputs) != photo).any(-1)
+    assert not changed[:, 72:].any()
+    assert changed[:, :56].mean() > 0.9
+    told = said(client.predict(**{**order, "mask": "data:image/png;base64,AAAA"}, api_name="/edit"))
+    assert "brush it anew" in told
+
+
+def test_one_cancels_one_breaks_and_the_next_gets_its_picture(client, served):
+    alone = downloaded(client.predict(**TOY, api_name="/make"))
+    second, third = (Client(served.url, verbose=False) for _ in range(2))
+    running = client.submit(**LONG, api_name="/make")
+    until(running, "Step ")
+    breaks = second.submit(**{**TOY, "backbone": "broken"}, api_name="/make")
+    until(breaks, "1 before you")
+    waiting = third.submit(**TOY, api_name="/make")
+    until(waiting, "2 before you")
+    second.predict(api_name="/cancel_edit")  # not what they have ordered
+    second.submit(**{**TOY, "emotion": "joy"}, api_name="/make").result()  # a mistake
+    assert not running.done(), "what others do is nothing to it"
+    client.predict(api_name="/cancel")
+    assert "Cancelled." in said(running.result())
+    assert "A bug of muse ended this picture (ZeroDivisionError)" in said(breaks.result())
+    assert np.array_equal(downloaded(waiting.result()), alone)
+    assert np.array_equal(downloaded(client.predict(**TOY, api_name="/make")), alone)
+
+
+def test_a_cancel_ends_its_own_visitors_order_alone(client, served):
+    other = Client(served.url, verbose=False)
+    running = client.submit(**LONG, api_name="/make")
+    until(running, "Step ")
+    waiting = other.submit(**LONG, api_name="/make")
+    until(waiting, "1 before you")
+    other.predict(api_name="/cancel")
+    assert "Cancelled." in said(waiting.result())
+    assert not running.done()
+    client.predict(api_name="/cancel")
+    assert "Cancelled." in said(running.result())
 
 
 def test_mistakes_are_one_line_on_the_page(client):
@@ -124,6 +201,11 @@ def test_hostile_photos_are_one_line(client, tmp_path):
     svg = tmp_path / "a.svg"
     svg.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     assert "is no picture" in said(client.predict(handle_file(str(svg)), api_name="/photo"))
+    large = handle_file(str(bomb(tmp_path / "bomb.png")))
+    assert "more than 40 million pixels" in said(client.predict(large, api_name="/photo"))
+    order = {**TOY, "backbone": "muse-mini", "preset": "edit", "photo": large, "mask": ""}
+    assert "more than 40 million pixels" in said(client.predict(**order, api_name="/edit"))
+    assert "is no PNG" in said(client.predict(large, api_name="/restore"))
 
 
 def test_no_file_outside_is_served_or_taken(client, served):

@@ -17,6 +17,7 @@ from muse.core.jobs import safe_name
 from muse.core.types import MuseError
 from muse.data.axes import Axis
 from muse.presets import PRESETS
+from muse.presets.examples import examples
 from muse.studies import Arm, Runner
 from muse.studies.grid_page import Shown, write_grid
 from muse.studies.grids import Grid
@@ -74,7 +75,8 @@ def _parser() -> ArgumentParser:
         "prompt, emotion, intensity, seed, steps, guidance, preset, guide, backbone, any other"
     )
     emotions = "a name, or a mixture like awe:0.7,fear:0.3; awe@0.6 for less; plain if left out"
-    files = f"a file as for muse fit-free, or a preset: {', '.join(PRESETS)}. Without: default"
+    files = f"a file as for muse fit-free, a preset: {', '.join(PRESETS)}; "
+    files += f"or an example: {', '.join(examples())}. Without: default"
     add = parser.add_argument
     add("prompt", type=str, nargs="?", default=None, help="what the pictures show")
     add("--x", type=str, required=True, help=f"an option and its values, across: {options}")

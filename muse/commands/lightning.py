@@ -23,7 +23,7 @@ import muse.steering  # noqa: F401  (importing registers the components)
 from muse.core.files import as_yaml
 from muse.core.stopping import exit_code
 from muse.data import Jobs
-from muse.presets import with_presets
+from muse.presets import with_examples, with_presets
 from muse.presets.building import not_measured
 from muse.tasks import FitFree, MuseTrainer
 from muse.tasks.summary import closing_lines
@@ -115,7 +115,7 @@ def fit(words: list[str]) -> int:
         subclass_mode_data=True,
         save_config_kwargs={"overwrite": True},
         seed_everything_default=0,
-        **_common(words),
+        **_common(with_examples(words)),
     )
     return 0
 

@@ -30,6 +30,7 @@ from muse.core.types import MuseError
 from muse.data import Jobs
 from muse.presets import PRESETS, sections, with_presets
 from muse.presets.building import not_measured
+from muse.presets.examples import examples
 from muse.runs import Deciding, Sink
 from muse.runs.folder import save_picture
 from muse.runs.records import Record, make_record, target_probability
@@ -61,8 +62,9 @@ class ShortForm:
         add = self.parser.add_argument
         add("--seed", type=int, default=0, help="another number, another picture")
         add("--out", type=str | None, default=None, help="the PNG to write; made up if left out")
-        presets = ", ".join(PRESETS)
-        described = f"a file as for muse fit-free, or a preset: {presets}. Without: {preset}"
+        presets, others = ", ".join(PRESETS), ", ".join(examples())
+        described = f"a file as for muse fit-free, a preset: {presets}; or an example: {others}. "
+        described += f"Without: {preset}"
         add("--config", action=ActionConfigFile, help=described)
         for_devices = {"strategy", "devices", "num_nodes", "callbacks"}
         self.parser.add_class_arguments(MuseTrainer, "trainer", skip=for_devices)

@@ -22,6 +22,7 @@ from muse.commands.study_metrics import enough, metrics_of
 from muse.core.files import make_folder
 from muse.core.jobs import Job
 from muse.core.types import MuseError
+from muse.presets.examples import here_or_example
 from muse.studies import Arm, ArmPictures, Runner, Study, foreign_pictures, measure, tables
 from muse.studies.file import MOST
 from muse.studies.jobs import spread, study_jobs
@@ -41,9 +42,10 @@ def study(words: Sequence[str]) -> int:
     quiet()
     own, passed = _apart(words)
     given = _parser().parse_args(own)
-    told = _changed(Study.read(Path(given.file)), given)
+    file = Path(here_or_example(given.file, "studies"))
+    told = _changed(Study.read(file), given)
     limit = min(filter(None, (given.limit, QUICK if given.quick else None)), default=None)
-    folder = Path(given.output_dir or _folder(Path(given.file), given.quick))
+    folder = Path(given.output_dir or _folder(file, given.quick))
     device = _device(given.device)
     make_folder(folder)
     every = study_jobs(told.jobs, folder / "jobs")
@@ -81,7 +83,7 @@ def _parser() -> ArgumentParser:
         exit_on_error=False,
     )
     add = parser.add_argument
-    add("file", type=str, help="the study, as in configs/studies")
+    add("file", type=str, help="the study: a file, or the name of one of configs/studies")
     add("--output_dir", type=str | None, default=None, help="(default: outputs/studies/NAME)")
     add("--arms", type=str | None, default=None,
         help="where the arms' runs lie; studies share them (default: beside the other studies, or "

@@ -8,6 +8,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from muse.commands.lightning import quiet
+from muse.presets.examples import here_or_example
 from muse.web.app import serve
 
 
@@ -29,7 +30,7 @@ def web(words: Sequence[str]) -> int:
     serve(
         Path(given.output_dir),
         Path(given.runs),
-        [Path(file) for file in given.config],
+        [Path(here_or_example(file)) for file in given.config],
         given.host,
         given.port,
         given.device,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from muse.core.types import MuseError
+from muse.presets.examples import examples, here_or_example
 
 FOLDER = Path(__file__).parent
 
@@ -54,15 +59,27 @@ OWN = {"muse-mini": ("default", "edit"), "muse-mini-flow": ("flow", "flow-edit")
 
 
 def files(name: str) -> list[str]:
-    """The files behind a preset's name; any other name is a file of the user's and stays."""
-    if name not in PRESETS or Path(name).is_file():
-        return [name]
-    return [str(FOLDER / file) for file in PRESETS[name]]
+    """The files behind a name: a file of the user's own, a preset's files, or an example.
+
+    Raises:
+        MuseError: a mere word that is none of them.
+    """
+    if name in PRESETS and not Path(name).is_file():
+        return [str(FOLDER / file) for file in PRESETS[name]]
+    found = here_or_example(name)
+    if re.fullmatch(r"[\w-]+", found) and not Path(found).exists():
+        near = difflib.get_close_matches(name, [*PRESETS, *examples()], n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise MuseError(
+            f"There is no configuration {name!r}.{hint} Use a file of your own, a preset "
+            f"({', '.join(PRESETS)}) or an example ({', '.join(examples())})."
+        )
+    return [found]
 
 
 def with_presets(words: Sequence[str], otherwise: str) -> list[str]:
-    """Put files where ``--config`` names presets; and where no file says what the ``model`` is,
-    the preset `otherwise` first.
+    """Put files where ``--config`` names presets or examples; and where no file says what the
+    ``model`` is, the preset `otherwise` first.
 
     Args:
         words: of a command line.
@@ -76,6 +93,18 @@ def with_presets(words: Sequence[str], otherwise: str) -> list[str]:
         replaced += [part for file in found for part in ("--config", file)] or [word]
     first = [] if told else [part for file in files(otherwise) for part in ("--config", file)]
     return [*first, *replaced]
+
+
+def with_examples(words: Sequence[str]) -> list[str]:
+    """Put files where ``--config`` names examples.
+
+    Args:
+        words: of a command line.
+    """
+    replaced: list[str] = []
+    for word, config in _configs(words):
+        replaced += [word] if config is None else ["--config", here_or_example(config)]
+    return replaced
 
 
 def sections(file: str) -> dict[str, Any]:

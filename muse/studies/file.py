@@ -13,6 +13,7 @@ import yaml
 import muse.metrics
 from muse.core.types import MuseError
 from muse.presets import PRESETS
+from muse.presets.examples import example
 from muse.studies.keys import listed, mapping, unlike, whole
 
 STUDY = (
@@ -43,7 +44,7 @@ class Arm:
 
     Attributes:
         name: in tables and folders.
-        config: presets or files for `muse fit-free`, each laid over the ones before.
+        config: presets, files or examples for `muse fit-free`, each laid over the ones before.
         options: of `muse fit-free` by dotted name (``model.`` may be left out) -> value.
         prompt: what the model is told: ``{prompt}`` and ``{emotion}`` are the job's.
         emotion: whether it is steered; else it is the plain model, one picture for all emotions.
@@ -227,8 +228,14 @@ def _metrics_file(name: str, folder: Path) -> Path:
 def _files(said: Any, folder: Path) -> tuple[str, ...]:
     given = said if isinstance(said, list) else [said]
     return tuple(
-        str(name) if name in PRESETS else str(_beside(str(name), folder)) for name in given
+        str(name) if name in PRESETS else str(_configuration(str(name), folder)) for name in given
     )
+
+
+def _configuration(name: str, folder: Path) -> Path:
+    """A file beside the study's, or else an example of that name."""
+    path = _beside(name, folder)
+    return path if path.is_file() else example(name) or path
 
 
 def _beside(name: str, folder: Path) -> Path:

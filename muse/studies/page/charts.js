@@ -45,6 +45,7 @@ function chart() {
   let [low, high] = [Math.min(...ys), Math.max(...ys)];
   const pad = (high - low || Math.abs(high) || 1) * 0.08;
   [low, high] = [low - pad, high + pad];
+  if (percent && Math.min(...ys) >= 0) low = Math.max(low, 0); // no share lies below it
   const xs = points.map((point) => Math.log10(Math.max(point.x, 1e-3)));
   const [least, most] = [Math.min(...xs) - 0.12, Math.max(...xs) + 0.12];
   const across = (x) => left + ((Math.log10(Math.max(x, 1e-3)) - least) / (most - least)) * (width - left - right);
