@@ -52,15 +52,19 @@ def steps(states: int = 100, evaluations: int = 8, stretch: bool = False, rows: 
     the best of its rates, and how often a step lowers the loss.
 
     Args:
-        states: how many, five of each job: early, middle and late steps of the preset `default`.
+        states: how many, five of each job: from the first to the last step that the preset
+            `default` steers; it rests in none, and looks to the end.
         evaluations: with gradient, from each state.
         stretch: whether each dimension of the text embedding is multiplied by a factor, log-uniform
-            in 0.1 to 10, and divided by it again where the UNet reads it: the same plain model.
+            in 0.1 to 10, and divided by it again where the UNet reads it: the same plain model. The
+            states are then those of a search in units of each dimension.
         rows: states that share a call.
     """
-    sampler = Sampler(**preset("default"))
+    parts = {**preset("default"), "longest_rest": 0, "look_until": 1.0}  # late states too
+    sampler = Sampler(**parts)
     if stretch:
         stretched(sampler)
+        parts["steering"].units = "dimensions"
     asks = [ask for job in jobs()[: -(-states // 5)] for ask in frozen(sampler, job)][:states]
     found = {name: descended(sampler, asks, search, evaluations, rows)
              for name, search in searches().items()}  # fmt: skip
@@ -150,7 +154,8 @@ def stretched(sampler: Sampler) -> None:
     for name, weight in backbone.model.named_parameters():
         if "attn2.to_k" in name or "attn2.to_v" in name:
             weight /= factor
-    norm = backbone.pipeline.text_encoder.text_model.final_layer_norm
+    encoder = backbone.pipeline.text_encoder
+    norm = getattr(encoder, "text_model", encoder).final_layer_norm  # as transformers 4 has it
     norm.weight *= factor
     norm.bias *= factor
 

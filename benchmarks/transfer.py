@@ -37,15 +37,19 @@ from muse.presets.building import preset
 from muse.pretrained.packaged import PACKAGED
 from muse.sampling import Sampler
 from muse.schedulers import ClipThreshold
-from muse.steering import LBFGS, Adam, Polyak, StepRule, TokenOptimization
+from muse.steering import LBFGS, Adam, Polyak, TokenOptimization
 
 FLOW = "muse-mini-flow"
 RATES = 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0
-RULES: dict[str, Callable[[], StepRule]] = {
-    **{f"Adam {rate:g}": partial(Adam, rate) for rate in RATES},
-    "Polyak": lambda: Polyak(reach=0.5),
-    "LBFGS": lambda: LBFGS(reach=0.5),
+RULES: dict[str, Callable[[], TokenOptimization]] = {
+    **{f"Adam {rate:g}": partial(TokenOptimization, rule=Adam(rate)) for rate in RATES},
+    "Polyak": lambda: TokenOptimization(rule=Polyak(reach=0.5)),
+    "LBFGS": lambda: TokenOptimization(rule=LBFGS(reach=0.5)),
+    "Adam 0.2, dimensions": lambda: TokenOptimization(rule=Adam(0.2), units="dimensions"),
+    "Polyak, dimensions": lambda: TokenOptimization(rule=Polyak(reach=0.5), units="dimensions"),
+    "LBFGS, dimensions": lambda: TokenOptimization(rule=LBFGS(reach=0.5), units="dimensions"),
 }
+"""Name -> the search; in units of the whole text, or of each of its dimensions."""
 
 
 @dataclass
@@ -152,9 +156,8 @@ if FLOW in PACKAGED:
     )
 
 
-def made(case: Case, rule: StepRule, slots: int) -> Iterator[Row]:
-    """A case's pictures under a rule."""
-    steering = TokenOptimization(tokens=4, scale=0.02, rule=rule)
+def made(case: Case, steering: TokenOptimization, slots: int) -> Iterator[Row]:
+    """A case's pictures under a search."""
     for result in Sampler(**case.parts, steering=steering).sample(case.jobs, slots):
         if result.image is None:  # not finite: a rate that was too high
             yield Row(0, 0, 0, 0, result.cost.gradients)
@@ -210,7 +213,8 @@ def transfer(
 def show(found: dict[str, dict[str, Row]]) -> None:
     """Each case: the best rate's result, and what each rule reaches of it."""
     for name, rules in found.items():
-        rates = {rule: row for rule, row in rules.items() if rule.startswith("Adam")}
+        plain = {f"Adam {rate:g}" for rate in RATES}
+        rates = {rule: row for rule, row in rules.items() if rule in plain}
         best = max(rates, key=lambda rule: (rates[rule].reached, rates[rule].p))
         bar = rates[best]
         told = [

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 
-from benchmarks import blind, equal, rising, transfer
+from benchmarks import blind, equal, occupancy, rising, steps, transfer
+from muse.backbones import StableDiffusion
+from muse.backbones.toy.mixture import CONTENTS
+from muse.core.types import Node
+from muse.latents import GaussianNoise
+from muse.losses import MultiEmotionLoss
+from muse.sampling import Sampler
+from muse.schedulers import Always, ClipThreshold
+from muse.steering import TokenOptimization
+from tests.study_parts import Brightness, ByColour
 
 ROOT = Path(__file__).parent.parent
 
@@ -74,6 +87,115 @@ def test_a_case_goes_on_where_it_stopped(
     told = capsys.readouterr().out.splitlines()[-1]
     assert told.startswith("| small | Adam 0.2 | 50% | 25% | 100% | 12 | Adam 0.2: 1.00, 1.00, ")
     assert f"Polyak: {reached / 0.5:.2f}, {p / 0.4:.2f}, " in told
+
+
+def test_the_best_rate_is_one_in_units_of_the_whole_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = {"Adam 0.2": 0.5, "Adam 0.2, dimensions": 1.0, "Polyak, dimensions": 0.25}
+    found = {rule: transfer.Row(reached, 0, 0, reached, 1) for rule, reached in rows.items()}
+    transfer.show({"case": found})
+    told = capsys.readouterr().out
+    assert told.startswith("| case | Adam 0.2 | 50% |")
+    assert "Adam 0.2, dimensions: 2.00, 2.00, " in told
+    assert "Polyak, dimensions: 0.50, 0.50, " in told
+
+
+def toy_parts(name: str = "default", **more: Any) -> dict[str, Any]:
+    """In the place of a preset: the toy, steered from the first of six steps to the last."""
+    parts = {**transfer.toy(flow=False).parts, "timing": Always(), "steps": 6}
+    return {**parts, "steering": TokenOptimization(lr=0.2), **more}
+
+
+def test_step_rules_go_down_from_frozen_states(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the toy: a line for each search, from states of the first to the last step."""
+    work = transfer.toy(flow=False).jobs[:1]
+    monkeypatch.setattr(steps, "preset", toy_parts)
+    monkeypatch.setattr(steps, "jobs", lambda: work)
+    every = steps.searches()
+    assert {search.units for search in every.values()} == {"whole", "dimensions"}
+    few = {name: every[name] for name in ("Adam 0.2", "Polyak 0.5", "Polyak 0.5, dimensions")}
+    monkeypatch.setattr(steps, "searches", lambda: few)
+    steps.steps(states=5, evaluations=2)
+    told = capsys.readouterr().out
+    assert told.startswith("5 states. Six steps of Adam 0.2: ")
+    assert [line.split(" | ")[0] for line in told.splitlines()[-3:]] == [f"| {n}" for n in few]
+    asks = steps.frozen(Sampler(**toy_parts()), work[0])
+    assert [ask.step for ask in asks][::4] == [0, 5]
+
+
+@torch.no_grad()
+def test_a_stretched_text_is_the_same_plain_model(tiny_folder: Callable[[str], Path]) -> None:
+    made = Sampler(**tiny_parts(tiny_folder))
+    backbone, node = made.backbone, Node.stack([made.setup.grid[0]])
+    x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def told() -> tuple[torch.Tensor, torch.Tensor]:
+        cond = backbone.embed(["a dog"], (16, 16))
+        return cond["tokens"], backbone.denoise(x, node, cond).eps
+
+    text, before = told()
+    steps.stretched(made)
+    stretched, after = told()
+    factors = (stretched / text).mean((0, 1))
+    assert factors.max() / factors.min() > 10
+    assert torch.allclose(after, before, atol=1e-4)
+
+
+def tiny_parts(tiny_folder: Callable[[str], Path], **more: Any) -> dict[str, Any]:
+    """In the place of a preset: a tiny Stable Diffusion, two steps of it."""
+    return {
+        "backbone": StableDiffusion(str(tiny_folder("sd"))),
+        "guide": ByColour(),
+        "similarity": Brightness(),
+        "steering": TokenOptimization(lr=0.2),
+        "timing": ClipThreshold(-100.0),
+        "loss": MultiEmotionLoss(),
+        "latents": GaussianNoise(),
+        "steps": 2,
+        "size": (16, 16),
+        "guidance_scale": 2.0,
+        "max_iterations": 1,
+        "longest_rest": 0,
+        "look_until": 1.0,
+        **more,
+    }
+
+
+def test_the_waterfall_has_a_line_for_each_lever(
+    tiny_folder: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On a tiny model, once each: the references, muse, and what `default` has otherwise."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # it is run as a file
+    waterfall = importlib.import_module("waterfall")
+    parts = tiny_parts(tiny_folder)
+    counted = waterfall.arithmetic(Sampler(**parts))
+    monkeypatch.setattr(waterfall, "arithmetic", lambda sampler: counted)
+    monkeypatch.setattr(waterfall, "preset", lambda name, without=frozenset(): dict(parts))
+    waterfall.waterfall(pictures=2, slow=1, repeats=1, lockstep=False, device="cpu")
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
+    names = [row[0] for row in rows[2:]]
+    assert [name[:2] for name in names[:4]] == ["pl", "R0", "R1", "R2"]
+    assert names[4:6] == ["muse, one at a time", "muse, 8 together"]
+    assert names[6:] == [f"+ {lever}" for lever in waterfall.LEVERS]
+    assert len({row[4] for row in rows[6:]}) == 1, "the same gradients, however many together"
+
+
+def test_how_full_calls_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One picture in two slots fills half of every call."""
+    parts = toy_parts(guidance_scale=1.0)  # one branch: a row in a call is a picture
+    monkeypatch.setattr(occupancy, "preset", lambda name: parts)
+    monkeypatch.setattr(occupancy, "DEVELOPMENT", [f"a walk in the {place}" for place in CONTENTS])
+    occupancy.occupancy(jobs=1, slots=2, steps=3)
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "all: 50% full, 100% of the time"
+    assert any(line.startswith("Evaluate: 50% full") for line in told[1:])
 
 
 def test_what_rises_and_what_falls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

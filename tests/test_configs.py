@@ -12,6 +12,8 @@ import yaml
 
 from muse.cli import main
 from muse.core.emotions import EMOTIONS
+from muse.presets.building import laid
+from muse.steering import TokenOptimization
 from tests import tiny, tiny_guides
 
 ROOT = Path(__file__).parent.parent
@@ -56,3 +58,21 @@ def test_presets_run(name: str, tiny_folder: Callable[[str], Path], tmp_path: Pa
     assert resolved["init_args"]["dtype"] == "bfloat16"
     where = {"sd15": "model", "flux": "cpu"}.get(name, "offload")
     assert resolved["init_args"]["text_device"] == where
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_papers_own_search_is_one_file_more(name: str) -> None:
+    """The search is that of muse's own defaults, which are the paper's; what it doesn't say is the
+    file's.
+    """
+    own, paper = ROOT / f"configs/{name}.yaml", ROOT / "configs/published.yaml"
+    alone = laid([str(own)])
+    assert alone["steering"]["init_args"]["rule"]["class_path"].endswith(".Polyak")
+    assert alone["steering"]["init_args"]["rule"]["init_args"]["aim"] < alone["tolerance"]
+    found = laid([str(own), str(paper)])
+    said = found["steering"]["init_args"]
+    assert {key: getattr(TokenOptimization(), key) for key in said} == said
+    assert (found["tolerance"], found["keep"], found["max_iterations"]) == (1e-4, "last", 5)
+    assert found["timing"]["init_args"]["eta"] == 18
+    assert found["guide"] == alone["guide"]
+    assert found["steps"] == alone["steps"]

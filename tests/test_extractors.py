@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 from torch import nn
 from torchvision import models
-from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
 
 from muse.core.registry import available, summary
 from muse.core.types import MuseError
@@ -37,6 +36,7 @@ from muse.runs.records import write_record
 from tests.components import tiny_clip
 from tests.test_report import record
 from tests.tiny import autoencoder
+from tests.tiny_guides import dinov2_folder
 
 
 @pytest.fixture
@@ -148,14 +148,7 @@ def test_inception_says_what_to_install(monkeypatch):
 
 
 def test_transformers_features(image, tmp_path):
-    torch.manual_seed(0)
-    config = Dinov2Config(
-        hidden_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=28, patch_size=14
-    )
-    Dinov2Model(config).save_pretrained(tmp_path)
-    size = {"height": 28, "width": 28}
-    BitImageProcessor(size={"shortest_edge": 28}, crop_size=size).save_pretrained(tmp_path)
-    features = TransformersFeatures(str(tmp_path)).eval()
+    features = TransformersFeatures(dinov2_folder(tmp_path)).eval()
     with torch.no_grad():
         found = features(image)
         tokens = features.model(pixel_values=features.preprocess(image)).last_hidden_state

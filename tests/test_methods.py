@@ -15,6 +15,8 @@ from muse.core.emotions import EMOTIONS, distribution
 from muse.core.jobs import Job
 from muse.core.results import Cost, Result
 from muse.core.types import Goal, MuseError, Node
+from muse.presets import PRESETS
+from muse.presets.building import layer
 from muse.schedulers import DDIM, Always, Never, StepWindow
 from muse.steering import (
     LBFGS,
@@ -199,6 +201,30 @@ def test_training_free_guidance(eta: float) -> None:
         assert result.cost == Cost(2, 10 * 2 * 2, 2, 10 * 2 * 3 * (1 + 2))
 
 
+DPS: dict[str, Any] = {"mu": 0.0, "sigma": 0.0, "rho_schedule": "constant", "rho_unit": "loss"}
+LGD: dict[str, Any] = {
+    "mu": 0.0,
+    "sigma": 1.0,
+    "sigma_schedule": "decrease",
+    "rho_schedule": "constant",
+}
+MPGD: dict[str, Any] = {"rho": 0.0, "sigma": 0.0, "iterations": 1, "mu_schedule": "constant"}
+
+
+@pytest.mark.parametrize(("name", "case"), [("dps", DPS), ("lgd-mc", LGD), ("mpgd", MPGD)])
+def test_presets_are_the_cases(name: str, case: dict[str, Any]) -> None:
+    """Those that equal their formulas below, but for strength and draws."""
+    preset = layer(PRESETS[name][-1])["steering"]
+    own = {key: getattr(preset, key) for key in ("rho", "mu", "samples")} | case
+    expected = TrainingFreeGuidance(**own)
+    assert {key: getattr(preset, key) for key in options_of(expected)} == options_of(expected)
+    assert preset.samples == (10 if name == "lgd-mc" else 1)
+
+
+def options_of(steering: TrainingFreeGuidance) -> dict[str, Any]:
+    return {key: value for key, value in vars(steering).items() if not key.startswith(("_", "tr"))}
+
+
 def test_dps_is_a_case() -> None:
     def rule(run: Literal, x: Tensor, i: int) -> Tensor:
         leaf = x.clone().requires_grad_()
@@ -209,7 +235,7 @@ def test_dps_is_a_case() -> None:
         a = (run.grid[i].alpha / run.grid[i + 1].alpha) ** 2
         return run.ddim(x0.detach(), eps.detach(), i) - step / a.sqrt()
 
-    dps = TrainingFreeGuidance(0.2, 0.0, 0.0, rho_schedule="constant", rho_unit="loss")
+    dps = TrainingFreeGuidance(0.2, **DPS)
     agree(dps, rule, eta=1.0)
 
 
@@ -223,7 +249,7 @@ def test_lgd_mc_is_a_case() -> None:
         a = (run.grid[i].alpha / run.grid[i + 1].alpha) ** 2
         return run.ddim(x0.detach(), eps.detach(), i) + 0.3 * slope / a.sqrt()
 
-    lgd = TrainingFreeGuidance(0.3, 0.0, 1.0, samples=4, rho_schedule="constant")
+    lgd = TrainingFreeGuidance(0.3, samples=4, **LGD)
     agree(lgd, rule)
 
 
@@ -234,7 +260,7 @@ def test_mpgd_is_a_case_and_no_gradient_goes_through_the_model() -> None:
         [slope] = torch.autograd.grad(run.loss(leaf), leaf)
         return run.ddim(x0 - 0.1 * slope, eps, i)
 
-    mpgd = TrainingFreeGuidance(0.0, 0.1, 0.0, 1, mu_schedule="constant")
+    mpgd = TrainingFreeGuidance(mu=0.1, **MPGD)
     for result in agree(mpgd, rule).values():
         assert result.cost == Cost(2 * 11, 0, 2, 10)
         assert len(result.trace.inner["p_target"]) == 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -12,12 +13,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
+from torchvision.models import alexnet
 
 from muse.cli import main
-from muse.core.emotions import WHEEL
+from muse.commands.study_metrics import metrics_of
+from muse.core.emotions import EMOTIONS, WHEEL
 from muse.core.jobs import Job, derive_seed
+from muse.guides import EmoGen
+from muse.guides.published import EMOGEN
+from muse.metrics import IntraClassVariance, Made
 from muse.mini.captions import DEVELOPMENT, TEST_KNOWN, TEST_NEW
 from muse.mini.scenes import render
 from muse.mini.world import SIDE, VARIED
@@ -28,12 +35,15 @@ from muse.studies import Runner, Study
 from muse.studies import bundle as bundling
 from muse.studies.file import Arm
 from muse.studies.jobs import arm_jobs, study_jobs
+from tests import tiny_guides
 from tests.study_parts import metrics, paint
 from tests.test_cli import one_line
 
 ROOT = Path(__file__).parent.parent
 STUDIES = sorted((ROOT / "configs/studies").rglob("*.yaml"))
-SHIPPED = [path for path in STUDIES if path.name != "metrics.yaml"]
+SHIPPED = [path for path in STUDIES if not path.stem.startswith("metrics")]
+REAL = [path for path in SHIPPED if path.parent.name == "sd15"]
+"""Those of models from the hub."""
 COLOURS = [
     "--model.guide=tests.study_parts.ByColour",
     "--model.similarity=tests.study_parts.Brightness",
@@ -127,6 +137,8 @@ def test_shipped_studies_run(
     monkeypatch.setattr("muse.report.summary.traces", lambda records: None)  # drawn elsewhere
     words = ["--quick", "--limit=1", "--arms", str(runs), "--model.backbone.preview_decoder=null"]
     words += ["--model.max_iterations=1"]
+    words += ["--bundle"] if path in REAL else []
+    words += ["--model.steps=2"] if path.stem == "table2" else []  # SDEdit leaves out a fifth
     if path.parent.name == "sd15" and path.stem == "table2":
         paint(tmp_path / "photo.png", "fear")
         (tmp_path / "coco.csv").write_text("image,prompt,emotion\nphoto.png,a dog,awe\n")
@@ -134,9 +146,10 @@ def test_shipped_studies_run(
     said = yaml.safe_load(path.read_text())
     few = [*said["arms"][:3], *(a for a in said["arms"][3:] if a["name"] == said.get("compare"))]
     said["arms"] = few if path.stem in MANY else said["arms"]
+    own = {"metrics": ["judge", "green"], "clip": "muse-mini/clip"}
     renamed = {**said, "ranks": {"Emotion": ["judge"]} if "ranks" in said else {}}
     renamed["figures"] = [
-        {**figure, **({"metrics": ["judge", "green"]} if "metrics" in figure else {})}
+        {**figure, **{key: value for key, value in own.items() if key in figure}}
         for figure in said.get("figures", [])
     ]
     shutil.copytree(ROOT / "configs", tmp_path / "configs")  # paths are relative to the file
@@ -151,9 +164,63 @@ def test_shipped_studies_run(
     page = (tmp_path / "out/report.html").read_text()
     assert "{{" not in page
     assert "://" not in page.replace("http://www.w3.org/2000/svg", "")
+    if path in REAL:  # what a stranger attaches to an issue
+        with zipfile.ZipFile(tmp_path / "out/bundle.zip") as archive:
+            inside = set(archive.namelist())
+            machine = json.loads(archive.read("machine.json"))
+        assert {"table.md", "report.html", "study.yaml"} <= inside
+        assert list(machine["arms"]) == names
+        assert len([name for name in inside if name.endswith("records.jsonl")]) == len(names)
 
 
-@pytest.mark.parametrize("name", [*MANY, "table1"])
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Name on the hub -> the folder of a tiny model of its kind; what comes from elsewhere has
+    random weights.
+    """
+    monkeypatch.setattr("muse.guides.zero_shot_clip.WORDS", {one: (one,) for one in EMOTIONS})
+    monkeypatch.setattr("muse.guides.zero_shot_clip.TEMPLATES", ("{}",))
+    monkeypatch.setattr("torchvision.models.alexnet", lambda weights: alexnet(weights=None))
+    head = EmoGen(tiny_guides.tiny_clip()).fc.state_dict()
+    torch.save({f"fc.{name}": weight for name, weight in head.items()}, tmp_path / "head.pth")
+    monkeypatch.setattr(type(EMOGEN), "fetch", lambda self: str(tmp_path / "head.pth"))
+    return {
+        "openai/clip-vit-large-patch14": tiny_guides.clip_folder(tmp_path / "clip"),
+        "google/siglip-base-patch16-224": tiny_guides.siglip_folder(tmp_path / "siglip"),
+        "facebook/dinov2-base": tiny_guides.dinov2_folder(tmp_path / "dinov2"),
+    }
+
+
+def test_metrics_of_real_models_measure(hub: dict[str, str], tmp_path: Path) -> None:
+    """The lists as they stand, but for the models; each gives an edit, or some, a number, and has
+    the names that ranks and figures ask for.
+    """
+    for file in (ROOT / "configs/studies/sd15").glob("*"):
+        said = file.read_text()
+        for name, folder in hub.items():
+            said = said.replace(name, folder)
+        (tmp_path / file.name).write_text(said)
+    every, _, _ = metrics_of(Study.read(tmp_path / "table2.yaml"))
+    generator = torch.Generator().manual_seed(0)
+    shown = [
+        Made(prompt, {"awe": 1.0}, *torch.rand(3, 3, 64, 64, generator=generator))
+        for prompt in ("a dog", "a dog", "a cat")
+    ]
+    with torch.no_grad():
+        values = {
+            metric.name: [metric.sum_up(metric.describe(shown))]
+            if isinstance(metric, IntraClassVariance)
+            else metric.eval().measure(shown)
+            for metric in every
+        }
+    assert len(values) == len(every), "names differ"
+    assert {"EC-A", "CLIP-A", "Emo-S", "DINOv2 image similarity", "LPIPS", "Var"} <= values.keys()
+    assert all(math.isfinite(value) for of in values.values() for value in of)
+    for path in REAL:
+        metrics_of(Study.read(tmp_path / path.name))
+
+
+@pytest.mark.parametrize("name", [*MANY, "table1", "table2", "sd15/table1", "sd15/table2"])
 def test_every_arm_can_be_planned(name: str, tmp_path: Path) -> None:
     """Of the studies with many or long ones, with its own model and guide; none are loaded. Arms
     differ.

@@ -9,10 +9,13 @@ from string import ascii_lowercase
 
 import torch
 from transformers import (
+    BitImageProcessor,
     CLIPConfig,
     CLIPImageProcessor,
     CLIPModel,
     CLIPTokenizer,
+    Dinov2Config,
+    Dinov2Model,
     Siglip2Tokenizer,
     SiglipConfig,
     SiglipImageProcessor,
@@ -105,6 +108,18 @@ def siglip_folder(path: Path) -> str:
 def worded_clip() -> Clip:
     """A CLIP in memory with a tokenizer."""
     return Clip(tiny_clip(), clip_tokenizer())
+
+
+def dinov2_folder(path: Path) -> str:
+    """A DINOv2 that reads pictures of 28 pixels."""
+    torch.manual_seed(0)
+    config = Dinov2Config(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=28, patch_size=14
+    )
+    Dinov2Model(config).save_pretrained(path)
+    size = {"height": 28, "width": 28}
+    BitImageProcessor(size={"shortest_edge": 28}, crop_size=size).save_pretrained(path)
+    return str(path)
 
 
 def classifier_folder(path: Path, classes: Sequence[str], seed: int = 0) -> str:
