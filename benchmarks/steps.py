@@ -26,6 +26,8 @@ from muse.steering import LBFGS, Adam, Polyak, TokenOptimization
 
 JOBS = Path(__file__).parent.parent / "configs" / "studies" / "development.csv"
 RATES = 0.01, 0.05, 0.1, 0.2, 0.5
+TOLERANCE = 0.3
+"""Of the preset, below which a row makes no step."""
 SIX = 6
 """Steps of Adam that others are measured by."""
 Searches = dict[str, TokenOptimization]
@@ -75,7 +77,7 @@ def steps(states: int = 100, evaluations: int = 8, stretch: bool = False, rows: 
     for name, losses in found.items():
         means = ", ".join(f"{lowest(losses, k).mean():.3f}" for k in (1, 2, 4))
         two, four = ((lowest(losses, k) <= bar + 1e-3).float().mean() for k in (2, 4))
-        open_ = losses[:, :-1] > 0.3  # a row below the tolerance makes no step
+        open_ = losses[:, :-1] > TOLERANCE
         down = (losses.diff(dim=1) < 0)[open_].float().mean()
         print(f"| {name} | {means} | {two:.0%} | {four:.0%} | {down:.0%} |")
 
@@ -124,7 +126,8 @@ def descended(
 def _begun(ask: Evaluate, search: TokenOptimization) -> dict[str, Tensor]:
     """The state of a search whose tokens are where another's were."""
     fresh = dict(search.init(ask.x, ask.cond, torch.Generator().manual_seed(0)))
-    return {**fresh, "tokens": ask.state["tokens"]}
+    ends = {"tolerance": torch.full((1,), TOLERANCE)} if "tolerance" in fresh else {}
+    return {**fresh, **ends, "tokens": ask.state["tokens"]}
 
 
 def _alike(asks: Sequence[Evaluate], rows: int) -> Iterator[list[int]]:
