@@ -22,7 +22,7 @@ from muse.core.jobs import Job
 from muse.presets.building import preset
 from muse.sampling import Sampler
 from muse.sampling.stacking import kind_of
-from muse.steering import LBFGS, Adam, Polyak, TokenOptimization
+from muse.steering import LBFGS, Adam, GaussNewton, Polyak, TokenOptimization
 
 JOBS = Path(__file__).parent.parent / "configs" / "studies" / "development.csv"
 RATES = 0.01, 0.05, 0.1, 0.2, 0.5
@@ -43,6 +43,7 @@ def searches() -> Searches:
         "Polyak 0.5, dimensions": TokenOptimization(rule=Polyak(reach=0.5), units="dimensions"),
         "Polyak 0.5, growth 1.5": TokenOptimization(rule=Polyak(reach=0.5, growth=1.5)),
         "Polyak 0.5 to 0.05": TokenOptimization(rule=Polyak(0.05, reach=0.5)),
+        "GaussNewton 0.5": TokenOptimization(rule=GaussNewton(reach=0.5)),
         "LBFGS 0.5": TokenOptimization(rule=LBFGS(reach=0.5)),
         "LBFGS 0.5, dimensions": TokenOptimization(rule=LBFGS(reach=0.5), units="dimensions"),
         "LBFGS 0.5, one pair": TokenOptimization(rule=LBFGS(reach=0.5, memory=1)),

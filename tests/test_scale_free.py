@@ -18,7 +18,7 @@ from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
 from muse.sampling import Sampler
 from muse.schedulers import StepWindow
-from muse.steering import LBFGS, Polyak, StepRule, TokenOptimization
+from muse.steering import LBFGS, LineSearch, Polyak, StepRule, TokenOptimization
 from tests.tiny import FAMILIES
 from tests.watching import Latents
 
@@ -27,6 +27,7 @@ RULES: dict[str, Callable[[], StepRule]] = {
     "Polyak": Polyak,
     "Polyak, growth": lambda: Polyak(growth=1.5),
     "LBFGS": LBFGS,
+    "LineSearch": LineSearch,
 }
 
 

@@ -45,6 +45,28 @@ class StepRule(nn.Module, ABC):
         """
 
 
+class TrialRule(StepRule):
+    """A rule whose steps are tried before another gradient is taken: after a step, evaluations
+    without gradient tell it the loss there, and it may move again.
+    """
+
+    @abstractmethod
+    def tries(self, state: Tensors) -> bool:
+        """Whether the next evaluation is such a trial, of one row (1, ...)."""
+
+    @abstractmethod
+    def tried(self, state: Tensors, loss: Tensor) -> tuple[Tensor, Tensors]:
+        """What to add to the variable after a trial.
+
+        Args:
+            state: what `forward` or the last call returned, of B rows.
+            loss: at the trial, (B,).
+
+        Returns:
+            the move (B, ...), and the new state.
+        """
+
+
 class Adam(StepRule):
     r"""Adam (Kingma & Ba 2015; betas 0.9 and 0.999, eps 1e-8), its moments anew at each sampling
     step, with a rate that falls linearly, :math:`lr_i = lr\,(1 - i / 100)`, at least 0: the
