@@ -34,7 +34,7 @@ from muse.steering import (
     UniversalGuidance,
     ZeroOrderSearch,
 )
-from tests.toy import SIZE, jobs, make, same, sampler, shares
+from tests.toy import SIZE, jobs, make, place_of, same, sampler, shares
 
 JOBS = jobs(2)
 W = 3.0  # guidance scale
@@ -641,6 +641,12 @@ def posterior(result: Result) -> float:
     return float(GaussianMixture().posterior(result.image)[0].sum(0)[EMOTIONS.index(name)])
 
 
+def content(result: Result) -> float:
+    """The exact probability of the prompt's place."""
+    assert result.image is not None
+    return float(GaussianMixture().posterior(result.image)[0].sum(1)[place_of(result.job)])
+
+
 CFG2 = {"guidance_scale": 2.0}
 CHANCE = {"timing": Always(), **CFG2}
 FREEDOM = TrainingFreeGuidance(0.6, 0, 0, 1, rho_unit="guidance", rho_schedule="constant")
@@ -663,6 +669,12 @@ METHODS: dict[str, tuple[Steering, dict[str, Any], float]] = {
 from decide little on the toy, and what the prompt adds, FreeDoM's unit, is small near its end."""
 
 
+KEPT = {"tfg": 0.7, "mpgd": 0.85}
+"""How much of the exact posterior of the prompt's place each may lose, where that is more than a
+tenth: a gradient by x0 that doesn't go through the model leads to another place's picture of the
+target. (The emotion's word is no method here: the toy reads places alone.)"""
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_raises_the_target_and_rows_are_independent(name: str) -> None:
     steering, own, least = METHODS[name]
@@ -671,6 +683,9 @@ def test_every_method_raises_the_target_and_rows_are_independent(name: str) -> N
     plain = make(sampler(**{**options, "timing": Never()}), JOBS)
     gain = [posterior(made[job.id]) - posterior(plain[job.id]) for job in JOBS]
     assert sum(gain) / len(gain) > least, shares(made)
+    kept, before = (sum(map(content, of.values())) / len(JOBS) for of in (made, plain))
+    print(f"{name}: target {sum(gain) / len(gain):+.3f}, content {before:.3f} -> {kept:.3f}")
+    assert kept > before - KEPT.get(name, 0.1)
     alone = make(sampler(steering=steering, **options), JOBS[:2], slots=1)
     assert all(same(alone[job.id], made[job.id]) for job in JOBS[:2])
 
