@@ -142,12 +142,11 @@ def kill_at_random(
     begun = time.monotonic()
     while victim.is_alive() and time.monotonic() - begun < moment:
         time.sleep(0.002)
-    alive = victim.is_alive()
     with suppress(ProcessLookupError):
         os.kill(victim.pid or 0, signal.SIGKILL)
     for process in group:
         process.join()
-    return alive
+    return victim.exitcode == -signal.SIGKILL
 
 
 def _opened(folder: Path) -> int:

@@ -145,6 +145,17 @@ class Lockstep:
                 self.inherent[row] = found * (self.target[row] == 0)
         return image
 
+    @torch.enable_grad()
+    def evaluated(self, node: Node, s: Tensor, empty: Denoised | None) -> tuple[Denoised, Tensor]:
+        """The guided prediction under S, and the loss of each picture, (B,)."""
+        found = self.guided(node, s, empty)
+        image = self.backbone.preview(found.x0)
+        similar = None
+        if self.parts.similarity is not None and self.parts.loss.needs_similarity:
+            similar = self.parts.similarity(image, self.prompts)
+        reading = Reading(self.parts.guide.read(image), similar)
+        return found, self.parts.loss(reading, Goal(self.target, self.inherent)).total
+
     def search(self, i: int, node: Node, empty: Denoised) -> Denoised:
         """HOW and WHICH: S optimised at one step; the best iterate of each picture."""
         leaf = self.s.clone().requires_grad_()
@@ -154,14 +165,7 @@ class Lockstep:
         best = torch.full((len(leaf),), float("inf"), device=leaf.device)
         accepted, iterate = empty, leaf.detach().clone()
         for k in range(self.setup.search.max_iterations + 1):
-            with torch.enable_grad():
-                found = self.guided(node, leaf, cached)
-                image = self.backbone.preview(found.x0)
-                similar = None
-                if self.parts.similarity is not None and self.parts.loss.needs_similarity:
-                    similar = self.parts.similarity(image, self.prompts)
-                reading = Reading(self.parts.guide.read(image), similar)
-                loss = self.parts.loss(reading, Goal(self.target, self.inherent)).total
+            found, loss = self.evaluated(node, leaf, cached)
             better = loss.detach() < best
             wide = better[:, None, None, None]
             accepted = Denoised(

@@ -22,10 +22,12 @@ from muse.core.jobs import Job
 from muse.presets.building import preset
 from muse.sampling import Sampler
 from muse.sampling.stacking import kind_of
-from muse.steering import LBFGS, Adam, Polyak, TokenOptimization
+from muse.steering import LBFGS, Adam, GaussNewton, Polyak, TokenOptimization
 
 JOBS = Path(__file__).parent.parent / "configs" / "studies" / "development.csv"
 RATES = 0.01, 0.05, 0.1, 0.2, 0.5
+TOLERANCE = 0.3
+"""Of the preset, below which a row makes no step."""
 SIX = 6
 """Steps of Adam that others are measured by."""
 Searches = dict[str, TokenOptimization]
@@ -41,6 +43,7 @@ def searches() -> Searches:
         "Polyak 0.5, dimensions": TokenOptimization(rule=Polyak(reach=0.5), units="dimensions"),
         "Polyak 0.5, growth 1.5": TokenOptimization(rule=Polyak(reach=0.5, growth=1.5)),
         "Polyak 0.5 to 0.05": TokenOptimization(rule=Polyak(0.05, reach=0.5)),
+        "GaussNewton 0.5": TokenOptimization(rule=GaussNewton(reach=0.5)),
         "LBFGS 0.5": TokenOptimization(rule=LBFGS(reach=0.5)),
         "LBFGS 0.5, dimensions": TokenOptimization(rule=LBFGS(reach=0.5), units="dimensions"),
         "LBFGS 0.5, one pair": TokenOptimization(rule=LBFGS(reach=0.5, memory=1)),
@@ -79,7 +82,7 @@ def steps(states: int = 100, evaluations: int = 8, stretch: bool = False, rows: 
     for name, losses in found.items():
         means = ", ".join(f"{lowest(losses, k).mean():.3f}" for k in (1, 2, 4))
         two, four = ((lowest(losses, k) <= bar + 1e-3).float().mean() for k in (2, 4))
-        open_ = losses[:, :-1] > 0.3  # a row below the tolerance makes no step
+        open_ = losses[:, :-1] > TOLERANCE
         down = (losses.diff(dim=1) < 0)[open_].float().mean()
         print(f"| {name} | {means} | {two:.0%} | {four:.0%} | {down:.0%} |")
 
@@ -128,7 +131,8 @@ def descended(
 def _begun(ask: Evaluate, search: TokenOptimization) -> dict[str, Tensor]:
     """The state of a search whose tokens are where another's were."""
     fresh = dict(search.init(ask.x, ask.cond, torch.Generator().manual_seed(0)))
-    return {**fresh, "tokens": ask.state["tokens"]}
+    ends = {"tolerance": torch.full((1,), TOLERANCE)} if "tolerance" in fresh else {}
+    return {**fresh, **ends, "tokens": ask.state["tokens"]}
 
 
 def _alike(asks: Sequence[Evaluate], rows: int) -> Iterator[list[int]]:

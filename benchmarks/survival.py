@@ -1,11 +1,12 @@
 """Kill runs of the toy at random moments, start them again, and compare with one that was not.
 
-    python -m benchmarks.survival [--kills 50] [--processes 1] [--pictures 60] [--seed 0]
+    python -m benchmarks.survival [--kills 50] [--processes 1] [--pictures 60] [--log survival.log]
 
 One slot, so that pictures are the same to the last byte whoever made them. With several processes
 one of them, by chance, is killed each time, and the run goes on with 1, 2 or 3; one that is whole
-is compared and begun anew, for survivors finish what a killed one left. Prints a line for each
-start and exits 1 where anything is missing, doubled, damaged or left behind.
+is compared and begun anew, for survivors finish what a killed one left. A kill counts where the
+process was still at work. Prints a line for each start, and writes them to a log; exits 1 where
+anything is missing, doubled, damaged or left behind, or fewer kills struck than were asked for.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import argparse
 import random
 import shutil
 import tempfile
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import TextIO
 
 from benchmarks.processes import (
     kill_at_random,
@@ -28,6 +31,9 @@ from benchmarks.processes import (
     write_jobs,
 )
 
+MOST = 10
+"""Starts for each kill, before it is given up."""
+
 
 def main() -> int:
     """Run it; the exit code."""
@@ -39,7 +45,26 @@ def main() -> int:
     parser.add_argument("--patience", type=float, default=3.0, help="before one counts as dead")
     parser.add_argument("--steps", type=int, default=50, help="sampling steps of a picture")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--log", type=Path, default=Path("survival.log"), help="what is printed")
     given = parser.parse_args()
+    with given.log.open("w", encoding="utf-8") as file:
+        return survive(given, Told(file))
+
+
+class Told:
+    """Prints lines, and writes them to a file as they come."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+
+    def __call__(self, line: str) -> None:
+        """One of them."""
+        print(line, flush=True)
+        print(line, file=self.file, flush=True)
+
+
+def survive(given: argparse.Namespace, tell: Callable[[str], None]) -> int:
+    """Kill, start again, compare; the exit code."""
     rng = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
@@ -47,9 +72,10 @@ def main() -> int:
         whole, folder, log = place / "whole", place / "killed", place / "log"
         steps = ("--model.steps", str(given.steps))
         start(words(whole, jobs, *steps), log).join()
-        print(f"uninterrupted: {len(pictures(whole))} pictures", flush=True)
+        tell(f"uninterrupted: {len(pictures(whole))} pictures")
         faults: list[str] = []
-        for number in range(given.kills):
+        struck = number = 0
+        while struck < given.kills and number < MOST * given.kills:
             count = rng.choice((1, 2, 3)) if number and given.processes > 1 else given.processes
             line = words(folder, jobs, *steps)
             several = given.processes > 1
@@ -58,24 +84,28 @@ def main() -> int:
                 start_group(line, log, count, patience=patient) if several else [start(line, log)]
             )
             alive = kill_at_random(group, folder, rng, given.wait)
-            told = "killed" if alive else "had ended"
+            struck, number = struck + alive, number + 1
+            told = f"kill {struck}" if alive else "had ended"
             codes = [process.exitcode for process in group]
             left = len(pictures(whole)) - len(pictures(folder))
-            print(f"start {number + 1}, {count} processes: {told} {codes}, {left} left", flush=True)
-            if not left and number + 1 < given.kills:
-                faults += ended(whole, folder, start(line, log))
+            tell(f"start {number}, {count} processes: {told} {codes}, {left} left")
+            if not left and struck < given.kills:
+                faults += ended(whole, folder, start(line, log), tell)
                 shutil.rmtree(folder)
-        faults += ended(whole, folder, start(words(folder, jobs, *steps), log))
-        print("\n".join(faults) or "every picture and record once, none torn, nothing left behind")
+        faults += ended(whole, folder, start(words(folder, jobs, *steps), log), tell)
+        if struck < given.kills:
+            faults += [f"{struck} of {given.kills} kills struck: give more --pictures or --steps"]
+        good = f"{struck} kills: every picture and record once, none torn, nothing left behind"
+        tell("\n".join(faults) or good)
         if faults:
-            print(log.read_text()[-4000:])
+            tell(log.read_text()[-4000:])
         return int(bool(faults))
 
 
-def ended(whole: Path, killed: Path, last: BaseProcess) -> list[str]:
+def ended(whole: Path, killed: Path, last: BaseProcess, tell: Callable[[str], None]) -> list[str]:
     """What is wrong after the last start of a run that was killed before."""
     last.join()
-    print(f"not killed: exit {last.exitcode}, {len(pictures(killed))} pictures", flush=True)
+    tell(f"not killed: exit {last.exitcode}, {len(pictures(killed))} pictures")
     faults = compare(whole, killed)
     return faults if last.exitcode == 0 else [f"exit {last.exitcode}", *faults]
 

@@ -453,7 +453,7 @@ def test_what_is_in_a_file_decides_the_picture(
 # --- prompts as embeddings ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", ["sd", "sdxl", "pixart"])
+@pytest.mark.parametrize("family", ["sd", "sdxl", "pixart", "sd3", "flux-dev"])
 def test_embeddings_are_prompts(tiny_folder: Callable[[str], Path], family: str) -> None:
     """Of two prompts, the negative one's as well; by diffusers' names."""
     pipe = MusePipeline.from_pretrained(str(tiny_folder(family)))

@@ -21,7 +21,17 @@ from muse.guides import Guide, Similarity
 from muse.latents import LatentSource
 from muse.losses import EmotionLoss
 from muse.schedulers import ClipThreshold, Moment, Never, TimingPolicy
-from muse.steering import LBFGS, Adam, NoSteering, Optimization, Polyak, Steering, StepRule
+from muse.steering import (
+    LBFGS,
+    Adam,
+    GaussNewton,
+    LineSearch,
+    NoSteering,
+    Optimization,
+    Polyak,
+    Steering,
+    StepRule,
+)
 from tests import components
 from tests.components import _PictureToy
 from tests.toy import SIZE, at, jobs, make, same, sampler
@@ -151,10 +161,12 @@ def test_losses_treat_rows_apart(name, seed):
     assert all(torch.equal(found.terms[key][order], moved.terms[key]) for key in found.terms)
 
 
-OPTIMIZATIONS = ["TokenOptimization"]
+OPTIMIZATIONS = ["TextShift", "TokenOptimization"]
 RULES = {
     "Adam": lambda: Adam(0.2),
+    "GaussNewton": GaussNewton,
     "LBFGS": LBFGS,
+    "LineSearch": LineSearch,
     "Polyak": lambda: Polyak(growth=1.5),
 }
 

@@ -10,18 +10,20 @@ import torch
 from torch import nn
 
 import muse.sampling.prompts
-from muse.backbones import GaussianMixture, StableDiffusion
+from muse.backbones import GaussianMixture, StableDiffusion, load_backbone
 from muse.cli import main
+from muse.core.emotions import EMOTIONS
 from muse.core.jobs import Job
 from muse.core.results import Cost
 from muse.core.types import Denoised
-from muse.guides import Guide, TimmClassifier
+from muse.guides import ClipSimilarity, Guide, TimmClassifier, ZeroShotClip
 from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
 from muse.sampling import Sampler
 from muse.sampling.arithmetic import arithmetic
 from muse.schedulers import Always, ClipThreshold, Never, StepWindow
 from muse.steering import TokenOptimization
+from tests.tiny_guides import worded_clip
 from tests.toy import jobs, make, sampler
 
 STEPS = 10
@@ -172,6 +174,26 @@ def test_at_most_three_model_calls_a_round():
     assert steered(backbone) == evaluations(*results) + again(*results)
     assert backbone.ways_back == sum(gradient for _, _, gradient in backbone.calls)
     assert backbone.ways_back < stepped(*results)
+
+
+def test_one_clip_pass_serves_guide_and_similarity(tiny_folder, monkeypatch):
+    """Of each picture that is looked at, with gradient or without, and only then."""
+    clip, passes = worded_clip(), []
+    read = clip.model.get_image_features
+    monkeypatch.setattr(
+        clip.model, "get_image_features", lambda **given: (passes.append(1), read(**given))[1]
+    )
+    words = {emotion: [emotion] for emotion in EMOTIONS}
+    made = Sampler(
+        load_backbone(str(tiny_folder("sd"))), ZeroShotClip(clip, words, ["a {}"]),
+        TokenOptimization(2), ClipThreshold(-100.0), MultiEmotionLoss(content_weight=1.0),
+        GaussianNoise(), ClipSimilarity(clip), steps=3, max_iterations=2, size=(16, 16),
+    )  # fmt: skip
+    passes.clear()
+    [result] = made.sample([Job("a", "a dog", {"awe": 1.0}, 0)], 1)
+    assert result.failure is None
+    assert result.trace.iterations == [2, 2, 2]
+    assert len(passes) == result.cost.decodings + result.cost.decoder_gradients > 9
 
 
 def test_no_gradient_ever_reaches_a_weight():

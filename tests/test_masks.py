@@ -22,8 +22,17 @@ from muse.core.jobs import Job
 from muse.core.masks import as_mask, open_mask
 from muse.core.pictures import as_picture, open_picture, read_picture
 from muse.core.results import Result
-from muse.core.types import Cond, Denoised, MuseError, Node, per_row
-from muse.guides import ConvNet, Guide
+from muse.core.types import (
+    Cond,
+    Denoised,
+    Goal,
+    LossTerms,
+    MuseError,
+    Node,
+    Reading,
+    per_row,
+)
+from muse.guides import ConvNet, Guide, Similarity
 from muse.latents import DDIMInversion, GaussianNoise, NullTextInversion, PartialNoise, Start
 from muse.latents.base import LatentSource
 from muse.losses import MultiEmotionLoss
@@ -291,7 +300,8 @@ class Colours(Guide):
 def cells(latents: LatentSource, **options: Any) -> Sampler:
     parts = (Cells(), Colours(), TokenOptimization(tokens=2, lr=0.3), StepWindow(0.25))
     given: dict[str, Any] = {"steps": 4, "guidance_scale": 2.0, "max_iterations": 2, **options}
-    return Sampler(*parts, MultiEmotionLoss(), latents, **given)
+    loss = given.pop("loss", MultiEmotionLoss())
+    return Sampler(*parts, loss, latents, **given)
 
 
 @pytest.mark.parametrize("edits", [True, False])
@@ -342,6 +352,45 @@ def test_what_the_guide_looks_at(files: Path) -> None:
     print(found)
     assert found["whole"][0] > found["inside"][0] + 0.2
     assert found["inside"][1] > found["whole"][1] + 0.2
+
+
+class Blue(Similarity):
+    """How blue a picture is, whatever the prompt."""
+
+    def forward(self, image: Tensor, prompts: Sequence[str]) -> Tensor:
+        return 100 * image.mean((2, 3))[:, 2]
+
+
+class Noted(MultiEmotionLoss):
+    """Keeps what it was given."""
+
+    readings: list[Reading]
+
+    def forward(self, reading: Reading, goal: Goal) -> LossTerms:
+        self.readings.append(reading)
+        return super().forward(reading, goal)
+
+
+def test_the_content_is_compared_where_the_guide_looks(files: Path) -> None:
+    """The similarity of the content term is that of the picture that the guide reads, whose mean
+    colour its logits tell; at the same first look another one for each view.
+    """
+    angles = torch.arange(8) * math.pi / 4
+    wheel = 8 * torch.stack([angles.cos(), angles.sin(), (2 * angles).cos()], 1).double()
+    first = {}
+    for view in ("whole", "inside"):
+        loss = Noted(content_weight=1.0, content_floor=100.0)
+        loss.readings = []
+        made = cells(GaussianNoise(), mask_view=view, loss=loss, similarity=Blue())
+        [result] = run(made, job_of(files, "corner.png", edits=False))[0].values()
+        assert len(loss.readings) == len(result.trace.inner["total"]) >= 6
+        for reading, term in zip(loss.readings, result.trace.inner["loss_content"], strict=True):
+            assert reading.similarity is not None
+            colour = reading.logits.detach() @ torch.linalg.pinv(wheel).T
+            torch.testing.assert_close(reading.similarity.detach(), 100 * colour[:, 2])
+            assert term == pytest.approx(1 - float(colour[:, 2]))
+        first[view] = 100 * (1 - result.trace.inner["loss_content"][0])
+    assert abs(first["whole"] - first["inside"]) > 0.1
 
 
 def test_the_part_inside() -> None:

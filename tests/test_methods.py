@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,21 +11,24 @@ import torch
 from torch import Tensor
 
 from muse.backbones import BayesGuide, GaussianMixture
-from muse.core.asks import Judge
+from muse.core.asks import Evaluate, Judge
 from muse.core.emotions import EMOTIONS, distribution
 from muse.core.jobs import Job
 from muse.core.results import Cost, Result
-from muse.core.types import Goal, MuseError, Node
+from muse.core.types import Goal, MuseError, Node, cat_rows
 from muse.presets import PRESETS
 from muse.presets.building import layer
 from muse.schedulers import DDIM, Always, Never, StepWindow
 from muse.steering import (
     LBFGS,
     BestOfN,
+    GaussNewton,
+    LineSearch,
     NoiseOptimization,
     ParticleResampling,
     Polyak,
     Steering,
+    StepRule,
     TextShift,
     TextUpdate,
     TokenOptimization,
@@ -33,7 +37,7 @@ from muse.steering import (
     UniversalGuidance,
     ZeroOrderSearch,
 )
-from tests.toy import SIZE, jobs, make, same, sampler, shares
+from tests.toy import SIZE, jobs, make, place_of, same, sampler, shares
 
 JOBS = jobs(2)
 W = 3.0  # guidance scale
@@ -419,6 +423,91 @@ def test_lbfgs_is_the_dense_formula() -> None:
     torch.testing.assert_close(again.flatten(), -loss / g.square().sum() * g)  # a new step forgets
 
 
+def test_gauss_newton_brings_a_straight_margin_to_its_aim_at_once() -> None:
+    """Of a probability whose log-odds are linear: one step from anywhere, rows apart."""
+    rule, weight = GaussNewton(aim=0.15, reach=100.0), torch.tensor([3.0, -4.0]).double()
+    x = torch.tensor([[0.1, 0.9], [0.2, 0.1], [-5.0, 6.0], [9.0, -9.0]]).double().requires_grad_()
+    loss = torch.nn.functional.softplus(-x @ weight)
+    [slope] = torch.autograd.grad(loss.sum(), x)
+    index = torch.zeros(4)
+    move, state = rule(slope, rule.init(x[:1]), loss.detach(), index, index)
+    after = torch.nn.functional.softplus(-(x + move) @ weight)
+    torch.testing.assert_close(after[:3], torch.full((3,), 0.15).double())
+    assert move[3].tolist() == [0, 0], "it is there already"
+    short, _ = GaussNewton(aim=0.15, reach=0.1)(slope, state, loss.detach(), index, index)
+    torch.testing.assert_close(short[:3].square().mean(1).sqrt(), torch.full((3,), 0.1).double())
+    no_bound, _ = GaussNewton(aim=-1.0, reach=0.1)(slope, state, loss.detach(), index, index)
+    torch.testing.assert_close(no_bound[:3].square().mean(1).sqrt(), torch.full((3,), 0.1).double())
+
+
+def test_a_line_search_shortens_a_step_until_the_loss_falls() -> None:
+    """On L = x^2 / 2 times 1, 100 and 100: by the parabola, which is exact there, a tenth at
+    least; a step that lowers the loss is kept as it is.
+    """
+    rule = LineSearch(aim=-1750.0, reach=1000.0, trials=3)
+    times = torch.tensor([1.0, 100.0, 100.0]).double()
+    x = torch.tensor([[2.0], [3.0], [30.0]]).double()
+    begun, index = cat_rows([rule.init(x[:1])] * 3), torch.zeros(3)
+    slope, at = times[:, None] * x, [x]
+    move, state = rule(slope, begun, times * x[:, 0] ** 2 / 2, index, index)
+    for _ in range(3):
+        at.append(at[-1] + move)
+        move, state = rule.tried(state, times * at[-1][:, 0] ** 2 / 2)
+    way = torch.cat([*at, at[-1] + move], 1)
+    far, third = 1752 / 2, 2200 / 300
+    torch.testing.assert_close(way[0], way.new_tensor([2, 2 - far, 2 - far / 10, 2 - far / 100, 0]))
+    torch.testing.assert_close(way[1], way.new_tensor([3, 3 - third, 0, 0, 0]))
+    kept = 30 - (45000 + 1750) / 3000
+    torch.testing.assert_close(way[2], way.new_tensor([30, kept, kept, kept, kept]))
+    assert state["left"].tolist() == [0, 0, 0]
+    assert not rule.tries({name: value[:1] for name, value in state.items()})
+
+
+def test_trials_take_no_gradient() -> None:
+    """Each step's evaluations as the search asks for them: a gradient, trials, a gradient."""
+    search = TokenOptimization(scale=0.02, rule=LineSearch(reach=3.0, trials=2))
+    made = sampler(steering=search, timing=Always(), steps=6, tolerance=0.05)
+    asked: list[Any] = []
+    hook = made.answers.register_forward_hook(lambda _, given, __: asked.extend(given[0]))
+    found = make(made, JOBS[:4], 1)
+    hook.remove()
+    looks = [ask for ask in asked if isinstance(ask, Evaluate)]
+    assert sum(result.cost.gradients for result in found.values()) == sum(a.gradient for a in looks)
+    trials = [ask for ask in looks if ask.trial]
+    assert len(trials) > 10
+    assert not any(ask.gradient for ask in trials)
+    for ask, after in pairwise(looks):
+        if after.iteration == 0 or after.iteration == 5:
+            continue
+        assert after.trial == (ask.gradient or after.state["left"].item() > 0)
+        assert after.gradient == (not after.trial)
+
+
+@pytest.mark.parametrize("rule", [Polyak, GaussNewton, LineSearch, LBFGS])
+def test_a_rule_without_a_rate_lowers_the_toys_loss(rule: Callable[[], StepRule]) -> None:
+    """With S found, the picture shows the target; rows are independent."""
+    options: dict[str, Any] = {"timing": Always(), "steps": 12, "tolerance": 0.3}
+    made = make(sampler(steering=TokenOptimization(rule=rule()), **options), JOBS)
+    first, last = [], []
+    for job in JOBS:
+        inner = made[job.id].trace.inner
+        ends: dict[int, list[float]] = {}
+        for step, total in zip(inner["step"], inner["total"], strict=True):
+            ends.setdefault(int(step), []).append(total)
+        searched = [losses for losses in ends.values() if len(losses) > 1]
+        first += [losses[0] for losses in searched]
+        last += [min(losses) for losses in searched]
+    fallen = sum(after < before for before, after in zip(first, last, strict=True)) / len(first)
+    print(f"{fallen:.0%} of {len(first)} searches lower it")
+    assert fallen >= 0.9
+    plain = make(sampler(**{**options, "timing": Never()}), JOBS)
+    gain = [posterior(made[job.id]) - posterior(plain[job.id]) for job in JOBS]
+    print(f"gain {sum(gain) / len(gain):.2f}")
+    assert sum(gain) / len(gain) > 0.3
+    alone = make(sampler(steering=TokenOptimization(rule=rule()), **options), JOBS[:2], slots=1)
+    assert all(same(alone[job.id], made[job.id]) for job in JOBS[:2])
+
+
 def test_a_stretched_embedding_is_searched_alike() -> None:
     """Each dimension in its own unit: S and its steps are stretched with the text."""
     search = TokenOptimization(3, 0.5, rule=Polyak(reach=0.1), units="dimensions")
@@ -608,6 +697,12 @@ def posterior(result: Result) -> float:
     return float(GaussianMixture().posterior(result.image)[0].sum(0)[EMOTIONS.index(name)])
 
 
+def content(result: Result) -> float:
+    """The exact probability of the prompt's place."""
+    assert result.image is not None
+    return float(GaussianMixture().posterior(result.image)[0].sum(1)[place_of(result.job)])
+
+
 CFG2 = {"guidance_scale": 2.0}
 CHANCE = {"timing": Always(), **CFG2}
 FREEDOM = TrainingFreeGuidance(0.6, 0, 0, 1, rho_unit="guidance", rho_schedule="constant")
@@ -631,6 +726,12 @@ METHODS: dict[str, tuple[Steering, dict[str, Any], float]] = {
 from decide little on the toy, and what the prompt adds, FreeDoM's unit, is small near its end."""
 
 
+KEPT = {"tfg": 0.7, "mpgd": 0.85}
+"""How much of the exact posterior of the prompt's place each may lose, where that is more than a
+tenth: a gradient by x0 that doesn't go through the model leads to another place's picture of the
+target. (The emotion's word is no method here: the toy reads places alone.)"""
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_raises_the_target_and_rows_are_independent(name: str) -> None:
     steering, own, least = METHODS[name]
@@ -639,6 +740,9 @@ def test_every_method_raises_the_target_and_rows_are_independent(name: str) -> N
     plain = make(sampler(**{**options, "timing": Never()}), JOBS)
     gain = [posterior(made[job.id]) - posterior(plain[job.id]) for job in JOBS]
     assert sum(gain) / len(gain) > least, shares(made)
+    kept, before = (sum(map(content, of.values())) / len(JOBS) for of in (made, plain))
+    print(f"{name}: target {sum(gain) / len(gain):+.3f}, content {before:.3f} -> {kept:.3f}")
+    assert kept > before - KEPT.get(name, 0.1)
     alone = make(sampler(steering=steering, **options), JOBS[:2], slots=1)
     assert all(same(alone[job.id], made[job.id]) for job in JOBS[:2])
 
@@ -705,6 +809,8 @@ def test_near_the_end_nothing_is_looked_at() -> None:
         (lambda: Polyak(reach=0), "reach = 0"),
         (lambda: LBFGS(reach=0), "reach = 0"),
         (lambda: LBFGS(memory=0), "memory = 0"),
+        (lambda: GaussNewton(reach=0), "reach = 0"),
+        (lambda: LineSearch(trials=0), "trials = 0"),
         (lambda: Polyak(growth=0.5), "growth = 0.5"),
         (lambda: ParticleResampling(every=0), "every = 0 is out of range"),
         (lambda: ParticleResampling(stop=1.5), "stop = 1.5 are not allowed. Use shares"),

@@ -11,13 +11,26 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 from torchmetrics.functional.image.lpips import learned_perceptual_image_patch_similarity
-from torchmetrics.image import StructuralSimilarityIndexMeasure
+from torchmetrics.functional.multimodal import clip_score
+from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 from torchvision import models
+from transformers import CLIPProcessor
 
 from muse.core.types import MuseError
-from muse.metrics import LPIPS, SSIM, FeatureSimilarity, HPSv2, ImageReward, LayerFeatures
+from muse.metrics import (
+    LPIPS,
+    PSNR,
+    SSIM,
+    ClipScore,
+    FeatureSimilarity,
+    HPSv2,
+    ImageReward,
+    LayerFeatures,
+)
+from muse.pretrained.clip import features, load_clip
 from tests.test_extractors import refuse
 from tests.test_metrics import NAN, equal, made
+from tests.tiny_guides import SIDE, clip_folder
 
 
 @pytest.fixture
@@ -25,6 +38,41 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     source = torch.rand(3, 64, 64, generator=generator)
     return (source + 0.2 * torch.randn(3, 64, 64, generator=generator)).clamp(0, 1), source
+
+
+def test_psnr_is_torchmetrics(pair):
+    image, source = pair
+    library = PeakSignalNoiseRatio(data_range=1.0)(image[None], source[None])
+    [found] = PSNR().measure([made(image, source=source)])
+    assert found == pytest.approx(float(library), abs=1e-4)
+    assert 10 < found < 30
+
+
+def test_clip_score_is_torchmetrics(tmp_path):
+    """The same weights, pictures and prompts."""
+    folder = clip_folder(tmp_path / "clip")
+    clip, prompts = load_clip(folder), ["a dog", "two cats in a park", "sea"]
+    clip.model.text_projection.weight.data.neg_()  # these random ones all contradict noise
+    pictures = (255 * torch.rand(3, 3, SIDE, SIDE)).round().to(torch.uint8)
+    model, processor = clip.model, CLIPProcessor.from_pretrained(folder)
+
+    class Read:  # newer transformers give an object where torchmetrics wants its features
+        config, to = model.config, lambda self, device: self
+
+        def get_image_features(self, pixels):
+            return features(model.get_image_features(pixel_values=pixels))
+
+        def get_text_features(self, words, mask):
+            return features(model.get_text_features(input_ids=words, attention_mask=mask))
+
+    with torch.no_grad():
+        found = ClipScore(clip).measure(
+            [made(image / 255, text) for image, text in zip(pictures, prompts, strict=True)]
+        )
+        for score, image, text in zip(found, pictures, prompts, strict=True):
+            library = clip_score([image], [text], lambda: (Read(), processor))
+            assert score == pytest.approx(float(library), abs=1e-4)
+    assert min(found) > 1, "below 0 torchmetrics has 0"
 
 
 def test_ssim_is_torchmetrics(pair):

@@ -1,6 +1,7 @@
 """The recipes: two tiny steps of each task, what they export, and the pipeline that ships."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,8 @@ import pytest
 import torch
 from diffusers import (
     AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
+    SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionPipeline,
     UNet2DConditionModel,
@@ -21,8 +24,11 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from muse.backbones.auto import load_backbone
 from muse.cli import main
 from muse.core.emotions import EMOTIONS
+from muse.core.jobs import Job
 from muse.core.types import MuseError
 from muse.guides import ConvNet, EmoGen, SimEmo
+from muse.latents import GaussianNoise
+from muse.losses import MultiEmotionLoss
 from muse.mini import SceneData
 from muse.mini.augment import windows
 from muse.mini.data import VALIDATION_OFFSET
@@ -31,8 +37,12 @@ from muse.mini.export import save_part
 from muse.mini.optimizing import Muon
 from muse.mini.reconstruction import corner_loss, fine_contrast, reconstruction_loss
 from muse.mini.scenes import render
+from muse.presets.building import preset
 from muse.pretrained.clip import load_clip
 from muse.pretrained.packaged import PACKAGED
+from muse.sampling import Sampler
+from muse.schedulers import Never
+from muse.steering import NoSteering
 from muse.tasks import autoencoding, decoder_tuning
 from muse.tasks.autoencoding import AutoEncoding
 from muse.tasks.contrastive import Contrastive
@@ -601,6 +611,48 @@ def test_shipped_pipelines_fit_and_load():
     ConvNet(checkpoint=str(SHIPPED / "judge.safetensors"))
     flow = load_backbone("muse-mini-flow")
     assert flow.size == load_backbone("muse-mini").size
+
+
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_a_picture_of_the_shipped_flow_is_diffusers_own(scale):
+    """Four steps from the same noise, by a pipeline put together from the packaged parts."""
+    backbone, flow = load_backbone("muse-mini-flow"), PACKAGED["muse-mini-flow"]
+    clip = CLIPTextModelWithProjection.from_pretrained(SHIPPED / "clip")
+    words = CLIPTokenizer.from_pretrained(SHIPPED / "tokenizer")
+    pipeline = StableDiffusion3Pipeline(
+        transformer=SD3Transformer2DModel.from_pretrained(flow / "transformer"),
+        scheduler=FlowMatchEulerDiscreteScheduler.from_pretrained(flow / "scheduler"),
+        vae=AutoencoderKL.from_pretrained(SHIPPED / "vae"), text_encoder=clip, tokenizer=words,
+        text_encoder_2=clip, tokenizer_2=words, text_encoder_3=None, tokenizer_3=None,
+    )  # fmt: skip
+    pipeline.set_progress_bar_config(disable=True)
+    made = Sampler(
+        backbone, ConvNet(width=8), NoSteering(), Never(), MultiEmotionLoss(), GaussianNoise(),
+        steps=4, guidance_scale=scale,
+    )  # fmt: skip
+    job = Job("a", "a dog in a park", None, 0)
+    [result] = made.sample([job])
+    noise = torch.randn(1, *backbone.latent_shape(backbone.size), generator=job.noise())
+    theirs = pipeline(
+        job.prompt, latents=noise, num_inference_steps=4, guidance_scale=scale, output_type="pt",
+        height=backbone.size[0], width=backbone.size[1],
+        max_sequence_length=backbone.max_sequence_length,
+    ).images  # fmt: skip
+    assert theirs.std() > 0.05
+    assert (result.image.clamp(0, 1) - theirs).abs().max() <= 1e-4
+
+
+def test_no_intensity_is_the_plain_twin():
+    """Of the preset `default` on the shipped pipeline, to the last bit."""
+    made = Sampler(**{**preset("default"), "steps": 3})
+    wanted = Job("a", "a dog in a park", {"awe": 1.0}, 0, intensity=0.0)
+    [none] = made.sample([wanted], 1)
+    [plain] = made.sample([replace(wanted, target=None, intensity=None)], 1)
+    assert torch.equal(none.image, plain.image)
+    assert none.probabilities == plain.probabilities
+    assert none.cost == plain.cost
+    [all_of_it] = made.sample([replace(wanted, intensity=1.0)], 1)
+    assert not torch.equal(all_of_it.image, plain.image)
 
 
 def test_a_task_from_latents_is_compiled_where_it_is_asked_to_be(folder, tmp_path, monkeypatch):

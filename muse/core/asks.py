@@ -108,6 +108,8 @@ class Evaluate:
         prompt: for the similarity.
         step, iteration: indices i and k, from 0.
         gradient: whether it is wanted, and the state one step on; not where the search ends here.
+        trial: whether the state is one that the variation tries out: no gradient is wanted, and it
+            makes the state one step on of the loss alone.
         plain: this step's prediction without S, or None where S has no scale of its own.
         variation: what the state is; None is the sampler's own steering.
         guidance: how predictions are mixed.
@@ -131,6 +133,7 @@ class Evaluate:
     step: int
     iteration: int = 0
     gradient: bool = True
+    trial: bool = False
     plain: Denoised | None = None
     variation: Variation | None = None
     guidance: Guidance = field(default_factory=Guidance)
@@ -278,7 +281,8 @@ class Evaluation:
         probabilities: of the emotions, in the order of `EMOTIONS`.
         finite: whether the prediction and the loss are finite.
         steppable: whether the gradient is too, so that `proposal` can be used; False where none
-            was asked for.
+            was asked for, but for a trial.
+        trial: whether `proposal` is one.
         gradient: of the total by each variable, one row; empty where there was none.
         unconditional: the prediction under `Evaluate.null`, where that was given.
         picture: as it was previewed, (1, 3, H, W), where that was wanted.
@@ -295,3 +299,4 @@ class Evaluation:
     gradient: Tensors = field(default_factory=dict)
     unconditional: Denoised | None = None
     picture: Tensor | None = None
+    trial: bool = False

@@ -53,7 +53,7 @@ from muse.sampling.stacking import (
     split_denoised,
     stack_goals,
 )
-from muse.steering import Steering
+from muse.steering import Optimization, Steering
 
 
 class Answers(nn.Module):
@@ -246,6 +246,7 @@ class Answers(nn.Module):
                 slopes[b],
                 anew[b],
                 image[b : b + 1] if ask.pictured else None,
+                steps[b] and self._tries(asks, proposals[b]),
             )
             for b, ask in enumerate(asks)
         ]
@@ -259,12 +260,20 @@ class Answers(nn.Module):
         finite: Tensor,
     ) -> tuple[Tensor, Tensors]:
         """Which rows can go on, (B,), and where to."""
+        variation = self._variation(asks)
         if not asks[0].gradient:
-            return torch.zeros_like(finite), state
+            trials = finite & finite.new_tensor([ask.trial for ask in asks])
+            if isinstance(variation, Optimization) and bool(trials.any()):
+                return trials, variation.tried(state, loss)
+            return trials, state
         i = torch.tensor([ask.step for ask in asks], device=finite.device)
         k = torch.tensor([ask.iteration for ask in asks], device=finite.device)
         steppable = torch.stack([finite, *map(is_finite, gradient.values())]).all(0)
-        return steppable, self._variation(asks).step(state, gradient, loss, i, k)
+        return steppable, variation.step(state, gradient, loss, i, k)
+
+    def _tries(self, asks: Sequence[Evaluate], proposal: Tensors) -> bool:
+        variation = self._variation(asks)
+        return isinstance(variation, Optimization) and variation.tries(proposal)
 
     def _variation(self, asks: Sequence[Evaluate]) -> Variation:
         found: Any = asks[0].variation or self.steering

@@ -334,6 +334,7 @@ class PictureRow:
             feature_names=setup.answers.backbone.feature_names,
             tell=lambda iteration, found: self.iterated(at.i, iteration, found),
             pictured=self.watchers.pictured,
+            tolerance=setup.search.tolerance,
         )
 
     def onward(

@@ -68,12 +68,12 @@ class Search:
             if not found.steppable:
                 trace.notes.append(f"step {ask.step}, iteration {k}: the gradient is not finite")
                 break
-            ask = replace(ask, state=found.proposal)
+            ask = replace(ask, state=found.proposal, trial=found.trial)
         trace.iterations.append(k)
         return accepted
 
     def _look(self, ask: Evaluate, last: bool, quiet: bool) -> Row[Evaluation]:
-        [found] = yield [replace(ask, gradient=not (last or quiet))]
+        [found] = yield [replace(ask, gradient=not (last or quiet or ask.trial))]
         if quiet and not last and found.finite and not self.satisfied(found):
             [found] = yield [ask]
         looked: Evaluation = found

@@ -2,13 +2,15 @@
 
 from muse.steering.base import Steered, Steering, Step
 from muse.steering.curvature import LBFGS
+from muse.steering.line_search import LineSearch
+from muse.steering.margin import GaussNewton
 from muse.steering.noise_optimization import NoiseOptimization
 from muse.steering.noise_search import BestOfN, ZeroOrderSearch
 from muse.steering.none import NoSteering
 from muse.steering.optimization import Optimization
 from muse.steering.particles import ParticleResampling
 from muse.steering.plug_and_play import PlugAndPlay
-from muse.steering.rules import Adam, Polyak, StepRule
+from muse.steering.rules import Adam, Polyak, StepRule, TrialRule
 from muse.steering.shift import TextShift
 from muse.steering.text_update import TextUpdate
 from muse.steering.together import TokensAndLatent
@@ -22,6 +24,8 @@ __all__ = [
     "Adam",
     "BestOfN",
     "EmotionWord",
+    "GaussNewton",
+    "LineSearch",
     "NoSteering",
     "NoiseOptimization",
     "Optimization",
@@ -37,6 +41,7 @@ __all__ = [
     "TokenOptimization",
     "TokensAndLatent",
     "TrainingFreeGuidance",
+    "TrialRule",
     "UniversalGuidance",
     "ZeroOrderSearch",
 ]

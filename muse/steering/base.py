@@ -81,6 +81,7 @@ class Step:
         feature_names: what `Predict.take` may name.
         tell: told of every inner iteration, for watchers.
         pictured: whether those want to see pictures.
+        tolerance: the loss below which a search ends.
     """
 
     job: Job
@@ -106,6 +107,7 @@ class Step:
         default=lambda iteration, found: None
     )
     pictured: bool = False
+    tolerance: float = 0.0
 
     @property
     def node(self) -> Node:
@@ -148,9 +150,12 @@ class Step:
 
         Args:
             variation: what varies (`muse.core.asks.Variation`).
-            state: its state.
+            state: its state; where that has a ``tolerance`` (1,), it is filled with the search's.
             more: other attributes of `Evaluate`.
         """
+        if "tolerance" in state:
+            ends = torch.full_like(state["tolerance"], self.tolerance)
+            state = {**state, "tolerance": ends}
         given: dict[str, Any] = {
             "x": self.x,
             "node": self.node,

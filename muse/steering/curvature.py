@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from muse.core.types import MuseError, Tensors, per_row
-from muse.steering.rules import StepRule, above_zero
+from muse.steering.rules import Aimed
 
 
-class LBFGS(StepRule):
+class LBFGS(Aimed):
     r"""Limited-memory BFGS (Nocedal & Wright 2006, Alg. 7.4), for each row apart and within a
     sampling step: the next one has another loss, and forgets.
 
@@ -21,26 +21,26 @@ class LBFGS(StepRule):
     With a `memory` of one pair it is nearly a spectral step (Barzilai & Borwein 1988).
 
     Args:
-        aim: the loss :math:`L^*` of Polyak's step; at or below it a row stays where it is.
-        reach: the longest step, as the root mean square over the variable in its unit, above 0.
+        aim: as `Aimed`'s, of Polyak's step; at or below it a row stays where it is.
+        reach: as `Aimed`'s.
         memory: how many pairs are kept, 1 or more.
 
     Raises:
         MuseError: reach not above 0, or a memory below 1.
     """
 
-    def __init__(self, aim: float = 0.15, reach: float = 0.2, memory: int = 3) -> None:
-        super().__init__()
-        above_zero(reach=reach)
+    def __init__(self, aim: float | None = None, reach: float = 0.2, memory: int = 3) -> None:
+        super().__init__(aim, reach)
         if memory < 1:
             raise MuseError(f"memory = {memory} is not allowed. Use 1 or more.")
-        self.aim, self.reach, self.memory = aim, reach, memory
+        self.memory = memory
 
     def init(self, variable: Tensor) -> Tensors:
         """No pairs: zeros."""
         pairs = variable.new_zeros(1, self.memory, variable[0].numel())
         last = torch.zeros_like(pairs[:, 0])
-        return {"moves": pairs, "changes": pairs.clone(), "moved": last, "slope": last.clone()}
+        none = {"moves": pairs, "changes": pairs.clone(), "moved": last, "slope": last.clone()}
+        return {**none, **self.told(variable)}
 
     def forward(
         self, slope: Tensor, state: Tensors, loss: Tensor, i: Tensor, k: Tensor
@@ -58,15 +58,14 @@ class LBFGS(StepRule):
         moves = torch.cat([moves[:, 1:], torch.where(curved, moved, 0)[:, None]], 1)
         changes = torch.cat([changes[:, 1:], torch.where(curved, changed, 0)[:, None]], 1)
         length = g.norm(dim=1).clamp(min=1e-12)
-        gap = (loss.to(g) - self.aim).clamp(min=0)
+        gap = self.gap(loss, state, g)
         newton = _two_loops(g, moves, changes)
         downhill = (newton * g).sum(1) < 0
         move = torch.where(downhill[:, None], newton, -(gap / length**2)[:, None] * g)
         size = move.norm(dim=1).clamp(min=1e-12)
-        longest = self.reach * g.shape[1] ** 0.5
-        move = move * (torch.where(gap > 0, size.clamp(max=longest), 0) / size)[:, None]
+        move = move * (torch.where(gap > 0, size.clamp(max=self.longest(g)), 0) / size)[:, None]
         after = {"moves": moves, "changes": changes, "moved": move, "slope": g}
-        return move.view_as(slope), after
+        return move.view_as(slope), {**after, **self.kept(state)}
 
 
 def _two_loops(g: Tensor, moves: Tensor, changes: Tensor) -> Tensor:

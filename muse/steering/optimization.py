@@ -81,6 +81,14 @@ class Optimization(Steering):
             the new state; `state` itself is left as it is.
         """
 
+    def tries(self, state: Tensors) -> bool:
+        """Whether a row's state is a trial, to be looked at without gradient; False for most."""
+        return False
+
+    def tried(self, state: Tensors, loss: Tensor) -> Tensors:
+        """The new state after a trial, given the total loss there, (B,); `state` for most."""
+        return state
+
     def told(self, step: Step) -> Step:
         """Where the row stands, with what the model is told in place of the prompt; the prompt for
         most.

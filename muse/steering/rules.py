@@ -45,6 +45,28 @@ class StepRule(nn.Module, ABC):
         """
 
 
+class TrialRule(StepRule):
+    """A rule whose steps are tried before another gradient is taken: after a step, evaluations
+    without gradient tell it the loss there, and it may move again.
+    """
+
+    @abstractmethod
+    def tries(self, state: Tensors) -> bool:
+        """Whether the next evaluation is such a trial, of one row (1, ...)."""
+
+    @abstractmethod
+    def tried(self, state: Tensors, loss: Tensor) -> tuple[Tensor, Tensors]:
+        """What to add to the variable after a trial.
+
+        Args:
+            state: what `forward` or the last call returned, of B rows.
+            loss: at the trial, (B,).
+
+        Returns:
+            the move (B, ...), and the new state.
+        """
+
+
 class Adam(StepRule):
     r"""Adam (Kingma & Ba 2015; betas 0.9 and 0.999, eps 1e-8), its moments anew at each sampling
     step, with a rate that falls linearly, :math:`lr_i = lr\,(1 - i / 100)`, at least 0: the
@@ -85,7 +107,51 @@ class Adam(StepRule):
         return move, {"mean": mean, "square": square}
 
 
-class Polyak(StepRule):
+class Aimed(StepRule):
+    """A rule that is headed for a loss, and steps no further than a reach.
+
+    Args:
+        aim: the loss :math:`L^*` that it is headed for; None is half the tolerance at which a
+            search ends, as far below it where that isn't above 0: a loss and a tolerance that are
+            both so many times as large are searched alike.
+        reach: the longest step, as the root mean square over the variable in its unit, above 0.
+
+    Raises:
+        MuseError: reach not above 0.
+    """
+
+    def __init__(self, aim: float | None = None, reach: float = 0.2) -> None:
+        super().__init__()
+        above_zero(reach=reach)
+        self.aim, self.reach = aim, reach
+
+    def told(self, variable: Tensor) -> Tensors:
+        """Room in the state for the tolerance (1,), which `Step.evaluate` fills in; none where the
+        aim is given.
+        """
+        return {"tolerance": variable.new_zeros(1)} if self.aim is None else {}
+
+    def kept(self, state: Tensors) -> Tensors:
+        """The tolerance as it was, for the new state."""
+        return {"tolerance": state["tolerance"]} if self.aim is None else {}
+
+    def aims(self, state: Tensors, like: Tensor) -> Tensor:
+        """The loss :math:`L^*` of each row, (B,) or ()."""
+        if self.aim is not None:
+            return like.new_tensor(self.aim)
+        tolerance = state["tolerance"].to(like)
+        return tolerance - tolerance.abs() / 2
+
+    def gap(self, loss: Tensor, state: Tensors, like: Tensor) -> Tensor:
+        r""":math:`L - L^*` of each row, 0 at or below its aim, (B,)."""
+        return (loss.to(like) - self.aims(state, like)).clamp(min=0)
+
+    def longest(self, slope: Tensor) -> float:
+        """The longest step's Euclidean length."""
+        return float(self.reach * slope[0].numel() ** 0.5)
+
+
+class Polyak(Aimed):
     r"""Polyak's step (Polyak 1987, Sec. 5.3): as far as a loss that fell straight along its
     gradient would need to the aim, :math:`-\frac{L - L^*}{|g|^2}\,g`, no further than `reach`.
     There is no rate, and each row has a step of its own.
@@ -96,25 +162,24 @@ class Polyak(StepRule):
     to sampling step.
 
     Args:
-        aim: the loss :math:`L^*` that it is headed for.
-        reach: the longest step, as the root mean square over the variable in its unit, above 0.
+        aim, reach: as `Aimed`'s.
         growth: 1 (a fixed reach) or more.
 
     Raises:
         MuseError: reach not above 0, or growth below 1.
     """
 
-    def __init__(self, aim: float = 0.15, reach: float = 0.2, growth: float = 1.0) -> None:
-        super().__init__()
-        above_zero(reach=reach)
+    def __init__(self, aim: float | None = None, reach: float = 0.2, growth: float = 1.0) -> None:
+        super().__init__(aim, reach)
         if not growth >= 1:
             raise MuseError(f"growth = {growth:g} is not allowed. Use 1 or more.")
-        self.aim, self.reach, self.growth = aim, reach, growth
+        self.growth = growth
 
     def init(self, variable: Tensor) -> Tensors:
         """The reach (1,), and no loss before."""
         reach = variable.new_full((1,), self.reach)
-        return {"reach": reach, "before": torch.full_like(reach, float("inf"))}
+        before = torch.full_like(reach, float("inf"))
+        return {"reach": reach, "before": before, **self.told(variable)}
 
     def forward(
         self, slope: Tensor, state: Tensors, loss: Tensor, i: Tensor, k: Tensor
@@ -125,10 +190,10 @@ class Polyak(StepRule):
         change = torch.where(state["before"].isinf(), 1.0, change)
         reach = (state["reach"] * change).clamp(self.reach / 10, self.reach * 10)
         length = slope.flatten(1).norm(dim=1).clamp(min=1e-12)
-        needed = (loss - self.aim).clamp(min=0) / length
+        needed = self.gap(loss, state, length) / length
         longest = reach * slope[0].numel() ** 0.5
         move = -per_row(torch.minimum(needed, longest) / length, slope) * slope
-        return move, {"reach": reach, "before": loss}
+        return move, {"reach": reach, "before": loss, **self.kept(state)}
 
 
 def above_zero(**values: float) -> None:

@@ -14,7 +14,7 @@ from muse.core.jobs import Job
 from muse.core.types import Cond, MuseError, Tensors
 from muse.steering.base import Step
 from muse.steering.optimization import Optimization
-from muse.steering.rules import Adam, StepRule, above_zero
+from muse.steering.rules import Adam, StepRule, TrialRule, above_zero
 from muse.steering.word import checked, prompts_of
 
 LEAST = 1e-3
@@ -109,3 +109,14 @@ class TokenOptimization(Optimization):
         tokens, unit = state["tokens"], state["unit"]
         move, after = self.stepper(gradient["tokens"] * unit, state, loss, i, k)
         return {"tokens": tokens + unit * move, "unit": unit, **after}
+
+    def tries(self, state: Tensors) -> bool:
+        """As the rule says."""
+        return isinstance(self.stepper, TrialRule) and self.stepper.tries(state)
+
+    def tried(self, state: Tensors, loss: Tensor) -> Tensors:
+        """The rule's next move on S / unit."""
+        if not isinstance(self.stepper, TrialRule):
+            return state
+        move, after = self.stepper.tried(state, loss)
+        return {**state, **after, "tokens": state["tokens"] + state["unit"] * move}
