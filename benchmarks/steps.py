@@ -22,7 +22,14 @@ from muse.core.jobs import Job
 from muse.presets.building import preset
 from muse.sampling import Sampler
 from muse.sampling.stacking import kind_of
-from muse.steering import LBFGS, Adam, GaussNewton, Polyak, TokenOptimization
+from muse.steering import (
+    LBFGS,
+    Adam,
+    GaussNewton,
+    Polyak,
+    StepRule,
+    TextShift,
+)
 
 JOBS = Path(__file__).parent.parent / "configs" / "studies" / "development.csv"
 RATES = 0.01, 0.05, 0.1, 0.2, 0.5
@@ -30,24 +37,25 @@ TOLERANCE = 0.3
 """Of the preset, below which a row makes no step."""
 SIX = 6
 """Steps of Adam that others are measured by."""
-Searches = dict[str, TokenOptimization]
+Searches = dict[str, TextShift]
 
 
 def searches() -> Searches:
     """Adam at several rates, and rules without one."""
-    return {
-        **{f"Adam {rate:g}": TokenOptimization(rule=Adam(rate)) for rate in RATES},
-        "Adam 0.2, dimensions": TokenOptimization(rule=Adam(0.2), units="dimensions"),
-        "Polyak 0.2": TokenOptimization(rule=Polyak(reach=0.2)),
-        "Polyak 0.5": TokenOptimization(rule=Polyak(reach=0.5)),
-        "Polyak 0.5, dimensions": TokenOptimization(rule=Polyak(reach=0.5), units="dimensions"),
-        "Polyak 0.5, growth 1.5": TokenOptimization(rule=Polyak(reach=0.5, growth=1.5)),
-        "Polyak 0.5 to 0.05": TokenOptimization(rule=Polyak(0.05, reach=0.5)),
-        "GaussNewton 0.5": TokenOptimization(rule=GaussNewton(reach=0.5)),
-        "LBFGS 0.5": TokenOptimization(rule=LBFGS(reach=0.5)),
-        "LBFGS 0.5, dimensions": TokenOptimization(rule=LBFGS(reach=0.5), units="dimensions"),
-        "LBFGS 0.5, one pair": TokenOptimization(rule=LBFGS(reach=0.5, memory=1)),
+    rules: dict[str, StepRule] = {
+        **{f"Adam {rate:g}": Adam(rate) for rate in RATES},
+        "Polyak 0.1": Polyak(reach=0.1),
+        "Polyak 0.2": Polyak(reach=0.2),
+        "Polyak 0.5": Polyak(reach=0.5),
+        "Polyak 0.1, growth 1.5": Polyak(reach=0.1, growth=1.5),
+        "Polyak 0.2 to 0.05": Polyak(0.05, reach=0.2),
+        "GaussNewton 0.2": GaussNewton(reach=0.2),
+        "LBFGS 0.2": LBFGS(reach=0.2),
     }
+    found: Searches = {name: TextShift(rule=rule) for name, rule in rules.items()}
+    for name in ("Adam 0.1", "Polyak 0.2", "LBFGS 0.2"):
+        found[f"{name}, dimensions"] = TextShift(rule=rules[name], units="dimensions")
+    return found
 
 
 def steps(states: int = 100, evaluations: int = 8, stretch: bool = False, rows: int = 10) -> None:
@@ -110,7 +118,7 @@ def frozen(sampler: Sampler, job: Job) -> list[Evaluate]:
 
 
 def descended(
-    sampler: Sampler, asks: Sequence[Evaluate], search: TokenOptimization, count: int, rows: int
+    sampler: Sampler, asks: Sequence[Evaluate], search: TextShift, count: int, rows: int
 ) -> Tensor:
     """The loss at each evaluation, (states, count + 1)."""
     losses: dict[int, list[float]] = defaultdict(list)
@@ -128,7 +136,7 @@ def descended(
     return torch.tensor([losses[i] for i in range(len(asks))])
 
 
-def _begun(ask: Evaluate, search: TokenOptimization) -> dict[str, Tensor]:
+def _begun(ask: Evaluate, search: TextShift) -> dict[str, Tensor]:
     """The state of a search whose tokens are where another's were."""
     fresh = dict(search.init(ask.x, ask.cond, torch.Generator().manual_seed(0)))
     ends = {"tolerance": torch.full((1,), TOLERANCE)} if "tolerance" in fresh else {}

@@ -37,17 +37,17 @@ from muse.presets.building import preset
 from muse.pretrained.packaged import PACKAGED
 from muse.sampling import Sampler
 from muse.schedulers import ClipThreshold
-from muse.steering import LBFGS, Adam, Polyak, TokenOptimization
+from muse.steering import Adam, Polyak, TextShift, TokenOptimization
 
 FLOW = "muse-mini-flow"
-RATES = 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0
+REACH = 0.1
+RATES = 0.02, 0.05, 0.1, 0.2, 0.5
+SEARCH = partial(TextShift, template="{prompt}, {emotion}")
+"""That of the preset `default`, but for how far it steps."""
 RULES: dict[str, Callable[[], TokenOptimization]] = {
-    **{f"Adam {rate:g}": partial(TokenOptimization, rule=Adam(rate)) for rate in RATES},
-    "Polyak": lambda: TokenOptimization(rule=Polyak(reach=0.5)),
-    "LBFGS": lambda: TokenOptimization(rule=LBFGS(reach=0.5)),
-    "Adam 0.2, dimensions": lambda: TokenOptimization(rule=Adam(0.2), units="dimensions"),
-    "Polyak, dimensions": lambda: TokenOptimization(rule=Polyak(reach=0.5), units="dimensions"),
-    "LBFGS, dimensions": lambda: TokenOptimization(rule=LBFGS(reach=0.5), units="dimensions"),
+    **{f"Adam {rate:g}": partial(SEARCH, rule=Adam(rate)) for rate in RATES},
+    "Polyak": lambda: SEARCH(rule=Polyak(reach=REACH)),
+    "Polyak, dimensions": lambda: SEARCH(rule=Polyak(reach=REACH), units="dimensions"),
 }
 """Name -> the search; in units of the whole text, or of each of its dimensions."""
 
@@ -221,7 +221,7 @@ def show(found: dict[str, dict[str, Row]]) -> None:
             f"{rule}: {row.reached / max(bar.reached, 1e-9):.2f}, {row.p / max(bar.p, 1e-9):.2f}, "
             f"judge {row.judged:.0%}, content {row.content:.0%}, {row.gradients:.0f}"
             for rule, row in rules.items()
-            if rule not in rates or rule == "Adam 0.2"
+            if rule not in rates or rule == "Adam 0.1"
         ]
         print(
             f"| {name} | {best} | {bar.reached:.0%} | {bar.judged:.0%} | {bar.content:.0%} | "

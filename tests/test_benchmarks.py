@@ -22,7 +22,7 @@ from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
 from muse.sampling import Sampler
 from muse.schedulers import Always, ClipThreshold
-from muse.steering import TokenOptimization
+from muse.steering import TextShift, TokenOptimization
 from tests.study_parts import Brightness, ByColour
 
 ROOT = Path(__file__).parent.parent
@@ -74,10 +74,10 @@ def test_a_case_goes_on_where_it_stopped(
     case = transfer.toy(flow=False)
     case.parts["steps"], case.jobs = 4, case.jobs[:4]
     monkeypatch.setitem(transfer.CASES, "small", lambda count: case)
-    rules = {name: transfer.RULES[name] for name in ("Adam 0.2", "Polyak")}
+    rules = {name: transfer.RULES[name] for name in ("Adam 0.1", "Polyak")}
     monkeypatch.setattr(transfer, "RULES", rules)
     file = tmp_path / "found.csv"
-    file.write_text("small,Adam 0.2,20,0.5,0.25,1,0.4,12\nsmall,Polyak,5,1,1,1,1,1\n")
+    file.write_text("small,Adam 0.1,20,0.5,0.25,1,0.4,12\nsmall,Polyak,5,1,1,1,1,1\n")
     transfer.transfer(["small"], file=file)
     with file.open(newline="") as lines:
         rows = list(csv.reader(lines))
@@ -85,26 +85,26 @@ def test_a_case_goes_on_where_it_stopped(
     assert rows[0][3:] == ["0.5", "0.25", "1", "0.4", "12"]
     reached, p = float(rows[2][3]), float(rows[2][6])
     told = capsys.readouterr().out.splitlines()[-1]
-    assert told.startswith("| small | Adam 0.2 | 50% | 25% | 100% | 12 | Adam 0.2: 1.00, 1.00, ")
+    assert told.startswith("| small | Adam 0.1 | 50% | 25% | 100% | 12 | Adam 0.1: 1.00, 1.00, ")
     assert f"Polyak: {reached / 0.5:.2f}, {p / 0.4:.2f}, " in told
 
 
 def test_the_best_rate_is_one_in_units_of_the_whole_text(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    rows = {"Adam 0.2": 0.5, "Adam 0.2, dimensions": 1.0, "Polyak, dimensions": 0.25}
+    rows = {"Adam 0.1": 0.5, "Adam 0.1, dimensions": 1.0, "Polyak, dimensions": 0.25}
     found = {rule: transfer.Row(reached, 0, 0, reached, 1) for rule, reached in rows.items()}
     transfer.show({"case": found})
     told = capsys.readouterr().out
-    assert told.startswith("| case | Adam 0.2 | 50% |")
-    assert "Adam 0.2, dimensions: 2.00, 2.00, " in told
+    assert told.startswith("| case | Adam 0.1 | 50% |")
+    assert "Adam 0.1, dimensions: 2.00, 2.00, " in told
     assert "Polyak, dimensions: 0.50, 0.50, " in told
 
 
 def toy_parts(name: str = "default", **more: Any) -> dict[str, Any]:
     """In the place of a preset: the toy, steered from the first of six steps to the last."""
     parts = {**transfer.toy(flow=False).parts, "timing": Always(), "steps": 6}
-    return {**parts, "steering": TokenOptimization(lr=0.2), **more}
+    return {**parts, "steering": TextShift(), **more}
 
 
 def test_step_rules_go_down_from_frozen_states(
@@ -116,7 +116,7 @@ def test_step_rules_go_down_from_frozen_states(
     monkeypatch.setattr(steps, "jobs", lambda: work)
     every = steps.searches()
     assert {search.units for search in every.values()} == {"whole", "dimensions"}
-    few = {name: every[name] for name in ("Adam 0.2", "Polyak 0.5", "Polyak 0.5, dimensions")}
+    few = {name: every[name] for name in ("Adam 0.2", "Polyak 0.2", "Polyak 0.2, dimensions")}
     monkeypatch.setattr(steps, "searches", lambda: few)
     steps.steps(states=5, evaluations=2)
     told = capsys.readouterr().out

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,7 +54,10 @@ def served(tmp_path_factory) -> Iterator[Served]:
     (folder / "broken.yaml").write_text(yaml.safe_dump(broken))
     words += ["--config", json.dumps(["toy", f"{folder}/broken.yaml"])]
     command = [sys.executable, "-m", "muse.cli", "web", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    # Where the tests themselves run in the background, a child would ignore Ctrl-C.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipe = {"stdout": subprocess.PIPE, "text": True, "cwd": ROOT, "preexec_fn": heard}
+    with subprocess.Popen(command, **pipe) as process:
         assert process.stdout is not None
         told = next((line for line in process.stdout if line.startswith("muse web: ")), "")
         yield Served(told.split()[2], folder)

@@ -25,6 +25,8 @@ from muse.pretrained.packaged import PACKAGED
 from muse.sampling import Sampler
 
 MINI, FLOW = PACKAGED
+TOLD = 12
+"""So many names at most of what is offered, the usual ones first, in a refusal."""
 OWN_GUIDE = "as the preset"
 """The guide that preset or configuration file name themselves."""
 GUIDES: dict[str, Any] = {
@@ -101,7 +103,8 @@ class Catalog:
             ("guide", guide, self.guides),
         ):
             if given not in allowed:
-                names = ", ".join(allowed)
+                names = ", ".join(allowed[:TOLD])
+                names += f" and {len(allowed) - TOLD} more" if len(allowed) > TOLD else ""
                 raise MuseError(f"There is no {what} {given[:60]!r} here. Choose from: {names}.")
         if backbone == MINI:
             return
