@@ -3,7 +3,7 @@ A first picture
 ===============
 
 One prompt, one seed: as the model draws it, and with an emotion. Nothing is trained; while the
-second picture is being sampled, a few extra tokens beside the prompt are searched for.
+second picture is being sampled, a small change of the text condition is searched for.
 """
 
 import matplotlib.pyplot as plt
