@@ -20,7 +20,7 @@ mkdir -p "$out/guides"
 for part in "${parts[@]}"; do
     config=configs/mini/$part.yaml
     mkdir -p "$out/$part"
-    words=(--trainer.default_root_dir "$out/$part")
+    words=(--trainer.default_root_dir "$out/$part" --data.render_workers "$(nproc)")
     steps=$(sed -n 's/^ *max_steps: //p' "$config")
     if [ -n "$steps" ]; then
         words+=(--trainer.max_steps "$(python3 -c "print(max(2, round(${SHARE:-1} * $steps)))")")

@@ -17,11 +17,11 @@ FOLDER = Path(__file__).parent
 
 PRESETS = {
     "default": ("mini.yaml", "default.yaml"),
-    "edit": ("mini.yaml", "negative_prompt_inversion.yaml"),
+    "edit": ("mini.yaml", "negative_prompt_inversion.yaml", "edit.yaml"),
     "exact": ("mini.yaml", "exact.yaml"),
     "fast": ("mini.yaml", "default.yaml", "fast.yaml"),
     "flow": ("mini.yaml", "flow.yaml", "default.yaml"),
-    "flow-edit": ("mini.yaml", "flow.yaml", "negative_prompt_inversion.yaml"),
+    "flow-edit": ("mini.yaml", "flow.yaml", "negative_prompt_inversion.yaml", "edit.yaml"),
     "paper": ("mini.yaml", "paper.yaml"),
     "best-of-n": ("mini.yaml", "best_of_n.yaml"),
     "best-of-n-published": ("mini.yaml", "best_of_n_published.yaml"),
@@ -53,8 +53,8 @@ PRESETS = {
 """Name -> files, each laid over the ones before it. Of another method ``NAME-published`` has its
 authors' settings and SimEmo as the guide, ``NAME`` the guides and content term of `default` and
 about its arithmetic. `edit` is what `muse edit` takes: the best way to edit that was measured,
-negative-prompt inversion with tokens alone. `exact` is the paper's search, nothing approximated;
-`fast` is `default` in 25 steps of a second-order solver;
+negative-prompt inversion, steered as `default` is. `exact` is the paper's search, nothing
+approximated; `fast` is `default` in 25 steps of a second-order solver;
 `flow` and `flow-edit` are `default` and `edit` on muse-mini's flow transformer.
 """
 
