@@ -40,7 +40,7 @@ from muse.schedulers import ClipThreshold
 from muse.steering import Adam, Polyak, TextShift, TokenOptimization
 
 FLOW = "muse-mini-flow"
-REACH = 0.1
+REACH = 0.2
 RATES = 0.02, 0.05, 0.1, 0.2, 0.5
 SEARCH = partial(TextShift, template="{prompt}, {emotion}")
 """That of the preset `default`, but for how far it steps."""
