@@ -30,7 +30,7 @@ from muse.losses import MultiEmotionLoss
 from muse.pipeline.inputs import noise_of
 from muse.pretrained.packaged import locate
 from muse.schedulers import Always, ClipThreshold, StepWindow
-from muse.steering import TokenOptimization
+from muse.steering import TextShift, TokenOptimization
 from tests.tiny import FAMILIES
 from tests.toy import sampler
 
@@ -107,7 +107,9 @@ def test_plain_pictures_are_diffusers(
     torch.manual_seed(5)
     expected = diffusers_pipe(PROMPTS, **options, **STARTS[start]()).images
     assert found.shape == expected.shape
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    # Batches of another layout round otherwise; guidance of 7.5 makes 15 times as much of it at each of
+    # four steps, the decoder some more. A tenth of a grey level.
+    torch.testing.assert_close(found, expected, atol=4e-4, rtol=0)
 
 
 @pytest.mark.parametrize("family", [f for f in FAMILIES if f not in ("sd-v", "sdxl-v")])
@@ -334,8 +336,9 @@ def test_mini_has_the_parts_of_the_preset(mini: MusePipeline) -> None:
     assert isinstance(mini.edit_timing, StepWindow)
     assert mini.edit_options["guidance_scale"] == 1
     job = Job("a", "a dog", {"awe": 1.0}, 0)
-    assert list(mini.steering.prompts(job)) == ["a dog, awe"], "the word, and tokens beside it"
-    assert not mini.edit_steering.prompts(job), "tokens alone"
+    for steering in (mini.steering, mini.edit_steering):
+        assert isinstance(steering, TextShift)
+        assert list(steering.prompts(job)) == ["a dog, awe"]
     own = MusePipeline(mini.backbone, similarity=mini.similarity, timing=Always())
     assert own.timing is own.edit_timing
     other = MusePipeline(mini.backbone, similarity=mini.similarity)
@@ -384,7 +387,7 @@ def test_guidance_left_out_is_the_backbones_own_for_the_sampler_too() -> None:
 
 def test_pictures_come_in_many_forms(mini: MusePipeline) -> None:
     """Plain edits lead back to what they were given: at guidance 1 inversion is undone."""
-    options: dict[str, Any] = {"num_inference_steps": 6, "output_type": "pt"}
+    options: dict[str, Any] = {"num_inference_steps": 10, "output_type": "pt"}
     given = mini(PROMPTS, generator=seeded(0), **options).images
     back = mini(PROMPTS, image=given, **options).images
     errors = [[(one - other).square().mean() for other in given] for one in back]

@@ -359,7 +359,13 @@ def test_a_run_with_masks(tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixt
     jobs, run = tmp_path / "jobs.csv", tmp_path / "run"
     rows = ["id,prompt,emotion,image,mask", "free,a b c,awe,scene.png,"]
     jobs.write_text("\n".join([*rows, "held,a b c,awe,scene.png,mask.png"]))
-    words = ["fit-free", "--config", "edit", "--config", str(tiny / "tiny.yaml")]
+    words = [
+        "fit-free",
+        "--config",
+        "negative-prompt-inversion",
+        "--config",
+        str(tiny / "tiny.yaml"),
+    ]
     words += ["--data.jobs", str(jobs), "--output_dir", str(run)]
     torch.manual_seed(0)  # the guide's weights
     assert main(words) == 0
@@ -394,7 +400,13 @@ def test_a_run_tells_what_becomes_of_its_pictures(
     jobs, run = tmp_path / "jobs.csv", tmp_path / "run"
     rows = ["prompt,emotion,image", "a b c,awe,scene.png", "a b c,fear,scene.png"]
     jobs.write_text("\n".join([*rows, "a b c,anger,fits.png"]))
-    words = ["fit-free", "--config", "edit", "--config", str(tiny / "tiny.yaml")]
+    words = [
+        "fit-free",
+        "--config",
+        "negative-prompt-inversion",
+        "--config",
+        str(tiny / "tiny.yaml"),
+    ]
     words += ["--data.jobs", str(jobs)]
     assert main([*words, "--output_dir", str(run)]) == 0
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("muse: note")]
@@ -534,9 +546,11 @@ def test_presets_of_editing_are_as_published(capsys: pytest.CaptureFixture[str])
         return [model, *({kinds[part]: model[part].get("init_args", {})} for part in parts)]
 
     parts = "steering", "latents", "timing"
-    assert printed(capsys, "--config", "negative-prompt-inversion") == printed(
-        capsys, "--config", "edit"
+    plain, edit, default = (
+        printed(capsys, "--config", name)
+        for name in ("negative-prompt-inversion", "edit", "default")
     )
+    assert edit == plain | {"steering": default["steering"]}
     word = {"EmotionWord": {"template": "{prompt}, {emotion}"}}
     model, steering, latents, timing = named("word", *parts)
     assert (steering, latents, timing) == (word, {"GaussianNoise": {}}, {"Always": {}})
