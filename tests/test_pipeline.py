@@ -107,8 +107,8 @@ def test_plain_pictures_are_diffusers(
     torch.manual_seed(5)
     expected = diffusers_pipe(PROMPTS, **options, **STARTS[start]()).images
     assert found.shape == expected.shape
-    # Batches of another layout round otherwise; guidance of 7.5 makes 15 times as much of it at each of
-    # four steps, the decoder some more. A tenth of a grey level.
+    # Batches of another layout round otherwise; guidance of 7.5 makes 15 times as much of it in
+    # each of four steps, the decoder some more. A tenth of a grey level.
     torch.testing.assert_close(found, expected, atol=4e-4, rtol=0)
 
 
