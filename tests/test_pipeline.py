@@ -100,16 +100,14 @@ def test_plain_pictures_are_diffusers(
 ) -> None:
     """With equal arguments; one negative prompt may serve for all."""
     torch.manual_seed(5)
-    options = {"guidance_scale": 7.5, **options, "num_inference_steps": 4, "output_type": "pt"}
+    options = {"guidance_scale": 4.0, **options, "num_inference_steps": 4, "output_type": "pt"}
     found = mini(PROMPTS, **options, **STARTS[start]()).images
     if isinstance(options.get("negative_prompt"), str):
         options["negative_prompt"] = [options["negative_prompt"]] * 2
     torch.manual_seed(5)
     expected = diffusers_pipe(PROMPTS, **options, **STARTS[start]()).images
     assert found.shape == expected.shape
-    # Batches of another layout round otherwise; guidance of 7.5 makes 15 times as much of it in
-    # each of four steps, the decoder some more. A tenth of a grey level.
-    torch.testing.assert_close(found, expected, atol=4e-4, rtol=0)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("family", [f for f in FAMILIES if f not in ("sd-v", "sdxl-v")])
@@ -348,7 +346,7 @@ def test_mini_has_the_parts_of_the_preset(mini: MusePipeline) -> None:
 
 
 def test_the_flow_has_the_same_parts(mini: MusePipeline) -> None:
-    """Nothing but the backbone is another one, in edits neither."""
+    """Nothing but the backbone and its family's guidance is another one, in edits neither."""
     flow = MusePipeline.from_pretrained("muse-mini-flow")
     assert type(flow.backbone) is not type(mini.backbone)
     for part in ("guide", "steering", "timing", "loss", "edit_steering", "edit_timing"):

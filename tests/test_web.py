@@ -183,7 +183,13 @@ def test_a_preset_is_found_by_the_options_of_its_pictures(catalog):
     assert catalog.preset_of(told, editing=True) == "sdedit"
 
 
-def test_on_the_flow_every_preset_is_the_same_but_for_the_backbone(catalog):
+def test_a_file_decides_how_its_model_is_steered_in_edits_too(catalog):
+    made, edited = (catalog.settings(preset, "toy") for preset in ("default", "edit"))
+    assert edited["steering"] == made["steering"]
+    assert edited["guidance_scale"] == 1
+
+
+def test_on_the_flow_every_preset_is_the_same_but_for_its_family(catalog):
     assert not {"flow", "flow-edit"} & {*catalog.presets(False), *catalog.presets(True)}
     for preset in ("default", "ug-published", "edit"):
         own, flow = (catalog.settings(preset, backbone) for backbone in catalog.backbones[:2])

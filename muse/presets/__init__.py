@@ -16,12 +16,12 @@ from muse.presets.examples import examples, here_or_example
 FOLDER = Path(__file__).parent
 
 PRESETS = {
-    "default": ("mini.yaml", "default.yaml"),
-    "edit": ("mini.yaml", "negative_prompt_inversion.yaml", "edit.yaml"),
+    "default": ("mini.yaml", "shift.yaml", "default.yaml"),
+    "edit": ("mini.yaml", "negative_prompt_inversion.yaml", "shift.yaml"),
     "exact": ("mini.yaml", "exact.yaml"),
-    "fast": ("mini.yaml", "default.yaml", "fast.yaml"),
-    "flow": ("mini.yaml", "flow.yaml", "default.yaml"),
-    "flow-edit": ("mini.yaml", "flow.yaml", "negative_prompt_inversion.yaml", "edit.yaml"),
+    "fast": ("mini.yaml", "shift.yaml", "default.yaml", "fast.yaml"),
+    "flow": ("mini.yaml", "flow.yaml", "shift.yaml", "default.yaml"),
+    "flow-edit": ("mini.yaml", "flow.yaml", "negative_prompt_inversion.yaml", "shift.yaml"),
     "paper": ("mini.yaml", "paper.yaml"),
     "best-of-n": ("mini.yaml", "best_of_n.yaml"),
     "best-of-n-published": ("mini.yaml", "best_of_n_published.yaml"),
