@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("sphinx_gallery", reason="the site needs the extra [docs]")
-
 ROOT = Path(__file__).parent.parent
 
 
