@@ -125,8 +125,8 @@ def test_the_picture_comes_back_under_guidance(job: Job, flow: bool) -> None:
 
 
 def test_a_scene_comes_back_at_guidance_1(tmp_path: Path) -> None:
-    """Negative-prompt inversion with 3 fixed-point iterations, in 10 steps; in 50 it is 83.6 dB at
-    worst (docs/editing.md).
+    """Negative-prompt inversion with 3 fixed-point iterations, in 20 steps, where the iteration has
+    all but converged (46.6 dB); docs/editing.md has 50 steps, over 160 scenes.
     """
     backbone = load_backbone("muse-mini")
     scene = render(32_000_000)
@@ -136,14 +136,14 @@ def test_a_scene_comes_back_at_guidance_1(tmp_path: Path) -> None:
         source = backbone.decode(backbone.encode(read_picture(tmp_path / "a.png", backbone.size)))
 
     made = sampler(
-        backbone=backbone, guide=ConvNet(width=8), latents=DDIMInversion(3), steps=10,
+        backbone=backbone, guide=ConvNet(width=8), latents=DDIMInversion(3), steps=20,
         timing=Never(), guidance_scale=1.0, emotion_scale=4.0,
     )  # fmt: skip
     [result] = make(made, [job]).values()
     assert result.image is not None
     kept = decibels(result.image.clamp(0, 1) - source.clamp(0, 1))
     print("guidance 1", kept)
-    assert kept >= 30
+    assert kept >= 40
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl", "pixart-1024", "sd3", "flux-schnell"])
