@@ -220,6 +220,8 @@ def test_its_own_output_is_made_anew(tmp_path: Path) -> None:
         (["generate", "a park", "--seed", "-1"], "seed -1 is out of range"),
         (["generate", "a park", "--steps", "0"], "steps = 0 is not allowed"),
         (["generate", "a park", "--model.emotion_scale", "0"], "emotion_scale = 0 is not allowed"),
+        (["generate", "a park", "--steering.rule", "Polyak"],
+         "lr = 0.2 is Adam's, and the rule is Polyak. Set steering.rule to null, or steering.lr"),
         (["generate", "a park", "--guide", "BayesGide"], "Did you mean 'BayesGuide'?"),
         (["generate", "a park", "--nothing", "3"], "--nothing 3"),
         (["generate", "a park", "--out", "a.jpg"], "is no name of a PNG"),

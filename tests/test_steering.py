@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muse.backbones import GaussianMixture
 from muse.core.types import MuseError
-from muse.steering import TokenOptimization
+from muse.steering import Polyak, TokenOptimization
 from tests.toy import SIZE
 
 LOSS = torch.ones(1)
@@ -135,6 +135,8 @@ def test_tokens_stand_behind_the_prompt_and_nothing_is_padded():
         ({"scale": 0.0}, "scale = 0 is not allowed"),
         ({"lr": -0.1}, "lr = -0.1 is not allowed"),
         ({"lr": float("nan")}, "lr = nan is not allowed"),
+        ({"lr": 0.2, "rule": Polyak()}, r"lr = 0\.2 is Adam's, and the rule is Polyak\. Set steer"),
+        ({"decay_over": "iteration", "rule": Polyak()}, "or steering.decay_over to step"),
     ],
 )
 def test_bad_settings_are_told(options, says):

@@ -23,16 +23,20 @@ class TextShift(TokenOptimization):
 
     Args:
         scale: standard deviation of the random s, in the text's root mean square.
-        lr, decay_over, rule, units, template: as of `TokenOptimization`.
+        lr: learning rate of `Adam`; None is 0.1.
+        decay_over, rule, units, template: as of `TokenOptimization`.
 
     Raises:
-        MuseError: scale or lr not above 0, or a template without ``{emotion}``.
+        MuseError: scale or lr not above 0, a template without ``{emotion}``, or a rule beside what
+            is said of Adam.
     """
+
+    rate = 0.1
 
     def __init__(
         self,
         scale: float = 0.02,
-        lr: float = 0.1,
+        lr: float | None = None,
         decay_over: Literal["step", "iteration"] = "step",
         rule: StepRule | None = None,
         units: Literal["whole", "dimensions"] = "whole",

@@ -35,24 +35,27 @@ class TokenOptimization(Optimization):
     Args:
         tokens: how many, M.
         scale: standard deviation of the random S.
-        lr: learning rate of `Adam`, the paper's rule.
+        lr: learning rate of `Adam`, the paper's rule; None is the paper's, 0.01.
         decay_over: what Adam's rate falls over.
-        rule: how far S is moved; None is `Adam(lr, decay_over)`. With a rule neither of those
-            counts.
+        rule: how far S is moved, in place of `Adam(lr, decay_over)`, which None is.
         units: root mean squares of the ``whole`` condition, or of its ``dimensions``.
         template: of what S stands beside, as `EmotionWord`'s, such as ``{prompt}, {emotion}``: the
             search starts from what the word does, and adds what it lacks. None is the job's prompt,
             as in the paper.
 
     Raises:
-        MuseError: tokens below 1, scale or lr not above 0, or a template without ``{emotion}``.
+        MuseError: tokens below 1, scale or lr not above 0, a template without ``{emotion}``, or a
+            rule beside what is said of Adam.
     """
+
+    rate: float = 0.01
+    """Adam's learning rate where none is given."""
 
     def __init__(
         self,
         tokens: int = 4,
         scale: float = 0.02,
-        lr: float = 0.01,
+        lr: float | None = None,
         decay_over: Literal["step", "iteration"] = "step",
         rule: StepRule | None = None,
         units: Literal["whole", "dimensions"] = "whole",
@@ -61,12 +64,16 @@ class TokenOptimization(Optimization):
         super().__init__()
         if tokens < 1:
             raise MuseError(f"tokens = {tokens} is not allowed. Use 1 or more.")
-        above_zero(scale=scale, lr=lr)
+        above_zero(scale=scale)
+        if rule is not None:
+            check_unsaid(rule, lr, decay_over)
+        adam = Adam(self.rate if lr is None else lr, decay_over)
         self.tokens = tokens
         self.scale = scale
-        self.lr, self.decay_over, self.rule = lr, decay_over, rule
+        self.lr = adam.lr if rule is None else None
+        self.decay_over, self.rule = decay_over, rule
         self.units = units
-        self.stepper = rule or Adam(lr, decay_over)
+        self.stepper = rule or adam
         self.template = None if template is None else checked(template)
 
     def prompts(self, job: Job) -> Sequence[str]:
@@ -120,3 +127,17 @@ class TokenOptimization(Optimization):
             return state
         move, after = self.stepper.tried(state, loss)
         return {**state, **after, "tokens": state["tokens"] + state["unit"] * move}
+
+
+def check_unsaid(rule: StepRule, lr: float | None, decay_over: str) -> None:
+    """Refuse what is said of Adam, which another rule would not look at.
+
+    Raises:
+        MuseError: an lr, or a decay_over that isn't its default.
+    """
+    for name, said, unsaid in (("lr", lr, None), ("decay_over", decay_over, "step")):
+        if said != unsaid:
+            raise MuseError(
+                f"{name} = {said} is Adam's, and the rule is {type(rule).__name__}. Set "
+                f"steering.rule to null, or steering.{name} to {unsaid or 'null'}."
+            )
