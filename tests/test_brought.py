@@ -30,7 +30,8 @@ from muse.core.types import MuseError
 from muse.guides import ClipSimilarity, ConvNet
 from muse.pretrained.labelled import labelled, weights_file
 from muse.runs.deciding import Deciding, absolute
-from muse.schedulers import Always, ClipThreshold
+from muse.schedulers import Always, ClipThreshold, StepWindow
+from muse.steering import TextShift
 from tests import tiny
 from tests.tiny_guides import worded_clip
 
@@ -485,6 +486,23 @@ def test_embeddings_steer(tiny_folder: Callable[[str], Path]) -> None:
     made = pipe(emotion=["awe", None], prompt_embeds=embeds, generator=seeded(), **OPTIONS)
     assert made.start_steps == [0, None]
     assert made.images.isfinite().all()
+
+
+def test_embeddings_steer_in_place_of_the_words(tiny_folder: Callable[[str], Path]) -> None:
+    """No word is put beside them by a template, and the prompt is for who compares alone."""
+    backbone, guide = load_backbone(str(tiny_folder("sd"))), ConvNet()
+    bare, word = (
+        MusePipeline(backbone, guide, steering=TextShift(template=template), timing=StepWindow(0.5))
+        for template in (None, "{prompt}, {emotion}")
+    )
+    embeds = torch.randn(1, 16, tiny.WIDTH, generator=seeded())
+    options = {**OPTIONS, "emotion": "awe", "max_iterations": 1}
+    given, told = (
+        [pipe(generator=seeded(), **options, **more).images for pipe in (bare, word)]
+        for more in ({"prompt_embeds": embeds}, {"prompt": "a b"})
+    )
+    assert torch.equal(*given)
+    assert not torch.equal(*told)
 
 
 def test_embeddings_that_do_not_fit_are_a_line(tiny_folder: Callable[[str], Path]) -> None:

@@ -59,9 +59,9 @@ class EncodedPrompts:
         """Take `cond` for a job's prompt (or negative prompt) in place of what that encodes to."""
         self._given[job.id, negative] = cond
 
-    def given(self, job: Job) -> bool:
-        """Whether a job was given a condition."""
-        return not self._given.keys().isdisjoint({(job.id, False), (job.id, True)})
+    def given(self, job: Job, negative: bool = False) -> bool:
+        """Whether a job was given a condition for its prompt (or negative prompt)."""
+        return (job.id, negative) in self._given
 
     def of(self, job: Job) -> Callable[[str, bool, Size], Cond]:
         """What encodes prompts for a job that was given a condition: itself, but for that one."""

@@ -330,6 +330,7 @@ class PictureRow:
             advance=lambda denoised: start.blended(at.advance(denoised)[0], at.i + 1),
             onward=lambda x, i, *more: self.onward(start.blended(x, i), i, *more),
             embed=lambda prompt: setup.embed(prompt, False, setup.size),
+            worded=setup.worded,
             source=source,
             feature_names=setup.answers.backbone.feature_names,
             tell=lambda iteration, found: self.iterated(at.i, iteration, found),

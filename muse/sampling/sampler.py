@@ -169,8 +169,9 @@ class Sampler(nn.Module):
             MuseError: a size or a number of steps that the backbone refuses.
         """
         common, own = self.setup, dict[str, Any]()
-        if self.prompts.given(job):
-            own["embed"] = self.prompts.of(job)
+        worded = not self.prompts.given(job)
+        if not worded or self.prompts.given(job, negative=True):
+            own |= {"embed": self.prompts.of(job), "worded": worded}
         if job.size is not None or job.steps is not None:
             own["size"] = size = job.size or common.size
             self.backbone.latent_shape(size)

@@ -33,6 +33,7 @@ class Setup:
     negative_prompt: str
     size: Size
     embed: Callable[[str, bool, Size], Cond]
+    worded: bool = True
     intensity: float = 1.0
     mask_view: Literal["whole", "inside"] = "whole"
 

@@ -76,6 +76,8 @@ class Step:
             at node j, with the `Observation` of the prediction that led there; what the solver
             adds comes from the generator `noise`, from the job's own stream where that is None.
         embed: ``embed(prompt)`` is the condition of another prompt, one row.
+        worded: whether `cond` is that of the job's prompt; False where it came as embeddings, to
+            which no word can be added.
         source: the ask for the model's prediction of the source picture at this node, where the
             start has a path (`muse.latents.Start`); None where it has none.
         feature_names: what `Predict.take` may name.
@@ -101,6 +103,7 @@ class Step:
     advance: Callable[[Denoised], Tensor]
     onward: Onward
     embed: Callable[[str], Cond]
+    worded: bool = True
     source: Predict | None = None
     feature_names: Sequence[str] = ()
     tell: Callable[[int, Evaluation | Judgement], None] = field(

@@ -41,7 +41,7 @@ class TokenOptimization(Optimization):
         units: root mean squares of the ``whole`` condition, or of its ``dimensions``.
         template: of what S stands beside, as `EmotionWord`'s, such as ``{prompt}, {emotion}``: the
             search starts from what the word does, and adds what it lacks. None is the job's prompt,
-            as in the paper.
+            as in the paper; so is a prompt that comes as embeddings, for which there are no words.
 
     Raises:
         MuseError: tokens below 1, scale or lr not above 0, a template without ``{emotion}``, or a
@@ -81,8 +81,10 @@ class TokenOptimization(Optimization):
         return () if self.template is None else prompts_of(self.template, job)
 
     def told(self, step: Step) -> Step:
-        """With the condition of that prompt; the job's own where less of the emotion is wanted."""
-        prompts = self.prompts(step.job) if step.goal.named is None else ()
+        """With the condition of that prompt; the job's own where less of the emotion is wanted, or
+        where it came as embeddings.
+        """
+        prompts = self.prompts(step.job) if step.worded and step.goal.named is None else ()
         return replace(step, cond=step.embed(prompts[0])) if prompts else step
 
     def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Tensors:
