@@ -28,7 +28,10 @@ from muse.core.types import MuseError
 from muse.guides import ClipSimilarity, ConvNet, GuideEnsemble
 from muse.losses import MultiEmotionLoss
 from muse.pipeline.inputs import noise_of
+from muse.presets.building import built, laid
 from muse.pretrained.packaged import locate
+from muse.runs.deciding import described
+from muse.sampling import Sampler
 from muse.schedulers import Always, ClipThreshold, StepWindow
 from muse.steering import TextShift, TokenOptimization
 from tests.tiny import FAMILIES
@@ -309,12 +312,12 @@ def test_a_tuple_instead_of_an_output(toy: MusePipeline) -> None:
 def test_another_model_needs_a_guide_for_an_emotion_alone(
     tiny_folder: Callable[[str], Path],
 ) -> None:
-    """Nothing of muse-mini's is taken for another model, and parts may be put in later."""
+    """Nothing but the search is muse-mini's, and parts may be put in later."""
     pipe = MusePipeline.from_pretrained(str(tiny_folder("sd")), dtype=torch.bfloat16)
     pipe.set_progress_bar_config(disable=True)
     assert pipe.backbone.model.dtype == torch.bfloat16
     assert pipe.guide is pipe.similarity is pipe.timing is None
-    assert pipe.options == {}
+    assert pipe.options.keys() == {"max_iterations", "tolerance"}
     assert not pipe.loss.needs_similarity
     plain = pipe("a b", num_inference_steps=2, generator=seeded(0))
     assert plain.probabilities == [{}]
@@ -343,6 +346,26 @@ def test_mini_has_the_parts_of_the_preset(mini: MusePipeline) -> None:
     assert other.timing is None
     assert not other.loss.needs_similarity, "its floor belongs to its CLIP"
     assert mini.loss.needs_similarity
+
+
+def test_another_model_is_steered_as_its_configuration_says(
+    tiny_folder: Callable[[str], Path],
+) -> None:
+    """In pictures from noise and in edits: by the same search, and none of `default` beside it."""
+    pipe = MusePipeline.from_pretrained(str(tiny_folder("sd")), ConvNet(width=8))
+    own = {name: option.default for name, option in signature(Sampler).parameters.items()}
+    edited = {"guidance_scale": 1.0, "emotion_scale": 4.0}
+    for config in ("sd15", "sdxl", "pixart", "sd3", "flux"):
+        said = laid([str(ROOT / f"configs/{config}.yaml")])
+        wanted = described(built({"steering": said["steering"]}))
+        names = {"stop_on", "keep", "longest_rest", "look_until", "max_iterations", "tolerance"}
+        search = {name: said[name] for name in names}
+        for steering, options, more in (
+            (pipe.steering, pipe.options, {}),
+            (pipe.edit_steering, pipe.edit_options, edited),
+        ):
+            assert described({"steering": steering}) == wanted
+            assert {**own, **options} == {**own, **search, **more}
 
 
 def test_the_flow_has_the_same_parts(mini: MusePipeline) -> None:

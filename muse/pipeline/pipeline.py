@@ -42,14 +42,18 @@ from muse.pipeline.loading import load
 from muse.pipeline.outputs import OUTPUT_TYPES, MusePipelineOutput, OutputType, images_of
 from muse.pipeline.running import Callback, StepEnds, run
 from muse.presets import OWN
-from muse.presets.building import layer, preset
+from muse.presets.building import preset
 from muse.sampling import Sampler
 from muse.schedulers import StepWindow, TimingPolicy
-from muse.steering import Steering, TokenOptimization
+from muse.steering import Steering
 
 PARTS = ("guide", "similarity", "steering", "timing", "loss")
 NAMED = {"backbone", "latents", "steps", "guidance_scale", "negative_prompt", "size"}
 """The sampler's parameters that a call has by other names, or the pipeline holds."""
+MINI = {"guide", "similarity", "timing", "loss", "guidance_scale", "longest_rest", "look_until"}
+"""What the preset `default` says for muse-mini alone: its weights, what was measured on them, and
+what was found to be near enough there.
+"""
 
 
 class MusePipeline:
@@ -57,9 +61,10 @@ class MusePipeline:
     rows of `muse.sampling.sampler.Sampler`.
 
     A part that is left out is muse-mini's own, by the preset ``default``. Another model has no
-    guide until one is given, steers by tokens at the paper's rate and by its loss, and starts after
-    a fifth of the steps, because a threshold belongs to its CLIP (so it does on muse-mini with
-    another similarity). The parts are attributes and may be replaced between calls.
+    guide until one is given, is steered as the presets and the configurations of large models say
+    (``presets/shift.yaml``, in as many iterations and to the same loss), by the paper's loss, and
+    starts after a fifth of the steps, because a threshold belongs to its CLIP (so it does on
+    muse-mini with another similarity). The parts are attributes and may be replaced between calls.
 
     Example::
 
@@ -93,20 +98,19 @@ class MusePipeline:
         given = {name for name, part in parts if part is not None}
         if similarity is not None:  # thresholds on another one mean nothing
             given |= {"timing", "loss"}
-        default: dict[str, Any] = {}
         own = OWN.get(getattr(backbone, "pretrained", ""))
-        if own is not None:
-            default = preset(own[0], without={"backbone", "latents", *given})
-            edit = preset(own[1], without={"backbone", "guide", "similarity", "loss"})
-        else:
-            edit = layer("negative_prompt_inversion.yaml")
+        if own is None:
+            given |= MINI
+        noise, edits = own or ("default", "edit")
+        default = preset(noise, without={"backbone", "latents", *given})
+        edit = preset(edits, without={"backbone", "guide", "similarity", "loss"})
         self.backbone = backbone
         self.guide: Guide | None = guide or default.pop("guide", None)
         self.similarity: Similarity | None = similarity or default.pop("similarity", None)
-        self.steering: Steering = steering or default.pop("steering", None) or TokenOptimization()
+        self.steering: Steering = steering or default.pop("steering")
         self.timing: TimingPolicy | None = timing or default.pop("timing", None)
         self.loss: EmotionLoss = loss or default.pop("loss", None) or MultiEmotionLoss()
-        self.edit_steering: Steering = steering or edit.pop("steering", None) or TokenOptimization()
+        self.edit_steering: Steering = steering or edit.pop("steering")
         self.inversion = edit.pop("latents")
         self.edit_timing: TimingPolicy = timing or edit.pop("timing")
         self.options = {name: default[name] for name in default if name not in PARTS}
