@@ -92,6 +92,7 @@ class Lockstep:
         self.s = self.steering.scale * torch.cat(noise).to(self.unit)
         self.target = torch.cat([distribution(job.target or {}) for job in jobs]).to(self.unit)
         self.inherent = torch.zeros_like(self.target)
+        self.floor = torch.zeros_like(self.target[:, 0])
         self.states = [sampler.timing.init() for _ in jobs]
         self.steered = torch.zeros(len(jobs), dtype=torch.bool)
 
@@ -128,7 +129,9 @@ class Lockstep:
         return Denoised.from_eps(self.x, eps, node.alpha, node.sigma)
 
     def look(self, i: int, x0: Tensor, before: Tensor | None) -> Tensor:
-        """WHEN, for each picture apart; at its beginning the inherent emotion is read."""
+        """WHEN, for each picture apart; at its beginning the inherent emotion is read, and how
+        similar the picture is to its prompt.
+        """
         image = self.backbone.preview(x0)
         assert self.parts.similarity is not None
         similar = self.parts.similarity(image, self.prompts).tolist()
@@ -139,6 +142,7 @@ class Lockstep:
             decided = self.sampler.timing(self.states[row], Moment(i, steps, value))
             self.steered[row], self.states[row] = decided
             if self.steered[row]:
+                self.floor[row] = value
                 seen = image if before is None else before
                 name = EMOTIONS[int(self.parts.guide.read(seen[row : row + 1]).argmax())]
                 [found] = distribution({name: 1.0}).to(self.target)
@@ -154,7 +158,8 @@ class Lockstep:
         if self.parts.similarity is not None and self.parts.loss.needs_similarity:
             similar = self.parts.similarity(image, self.prompts)
         reading = Reading(self.parts.guide.read(image), similar)
-        return found, self.parts.loss(reading, Goal(self.target, self.inherent)).total
+        goal = Goal(self.target, self.inherent, self.floor)
+        return found, self.parts.loss(reading, goal).total
 
     def search(self, i: int, node: Node, empty: Denoised) -> Denoised:
         """HOW and WHICH: S optimised at one step; the best iterate of each picture."""

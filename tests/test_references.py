@@ -27,15 +27,17 @@ JOBS = [Job("dog", "a dog", {"awe": 1.0}, 0), Job("sea", "the sea", {"fear": 1.0
 KIND = {name[:2]: kind for name, kind in KINDS.items()}
 
 
-@pytest.fixture
-def tiny(tiny_folder: Callable[[str], Path]) -> Sampler:
-    """A tiny Stable Diffusion with every term of the loss, steered from the first step on."""
+@pytest.fixture(params=[100.0, None], ids=["floor", "no floor"])
+def tiny(tiny_folder: Callable[[str], Path], request: pytest.FixtureRequest) -> Sampler:
+    """A tiny Stable Diffusion with every term of the loss, steered from the first step on; the
+    content's floor given, or where the picture stood when steering began.
+    """
     torch.manual_seed(1)
     guide = ConvNet(width=8)
     guide.fc.weight.data *= 30
     return Sampler(
         load_backbone(str(tiny_folder("sd"))), guide, TokenOptimization(3, lr=0.05),
-        ClipThreshold(-100.0), MultiEmotionLoss(content_weight=0.5, content_floor=100.0),
+        ClipThreshold(-100.0), MultiEmotionLoss(content_weight=50.0, content_floor=request.param),
         GaussianNoise(), ClipSimilarity(worded_clip()), steps=3, guidance_scale=3.0,
         max_iterations=2, size=(16, 16),
     )  # fmt: skip
@@ -59,6 +61,8 @@ def gaps(sampler: Sampler, job: Job, kind: str) -> dict[str, float]:
     for ask, reply in looks:
         run.x, run.unit = ask.x, ask.state["unit"]
         run.target, run.inherent = ask.goal.target, ask.goal.inherent
+        if ask.goal.similarity is not None:
+            run.floor = ask.goal.similarity
         leaf = (ask.state["tokens"] / run.unit).requires_grad_()
         node = Node.stack([ask.node])
         with frozen(sampler):
