@@ -33,7 +33,7 @@ from muse.schedulers import Never
 
 LEVERS = {
     "the small decoder": ["backbone"],
-    "the emotion's word, tokens beside it": ["steering"],
+    "the emotion's word, one vector under it": ["steering"],
     "rests, and no look at the end": ["longest_rest", "look_until"],
 }
 """What the preset `default` has otherwise than `exact`, each beside those above it; approximate."""
