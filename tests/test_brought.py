@@ -31,7 +31,7 @@ from muse.guides import ClipSimilarity, ConvNet
 from muse.pretrained.labelled import labelled, weights_file
 from muse.runs.deciding import Deciding, absolute
 from muse.schedulers import Always, ClipThreshold, StepWindow
-from muse.steering import TextShift
+from muse.steering import EmotionWord, PlugAndPlay, TextShift
 from tests import tiny
 from tests.tiny_guides import worded_clip
 
@@ -503,6 +503,17 @@ def test_embeddings_steer_in_place_of_the_words(tiny_folder: Callable[[str], Pat
     )
     assert torch.equal(*given)
     assert not torch.equal(*told)
+
+
+@pytest.mark.parametrize("edits", [False, True])
+def test_no_word_goes_into_embeddings(tiny_folder: Callable[[str], Path], edits: bool) -> None:
+    steering = PlugAndPlay(attention=0, features=0) if edits else EmotionWord()
+    pipe = MusePipeline(load_backbone(str(tiny_folder("sd"))), ConvNet(), steering=steering)
+    given = {"prompt_embeds": torch.randn(1, 16, tiny.WIDTH, generator=seeded())}
+    if edits:
+        given["image"] = torch.rand(1, 3, 16, 16, generator=seeded())
+    said = refused(lambda: pipe(emotion="awe", **given, **OPTIONS))
+    assert "no word can be put into these" in said
 
 
 def test_embeddings_that_do_not_fit_are_a_line(tiny_folder: Callable[[str], Path]) -> None:

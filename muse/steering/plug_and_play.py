@@ -13,7 +13,7 @@ from muse.core.jobs import Job
 from muse.core.types import MuseError, Tensors
 from muse.latents import LatentSource
 from muse.steering.base import Steered, Steering, Step
-from muse.steering.word import TEMPLATE, checked, prompts_of
+from muse.steering.word import TEMPLATE, checked, prompts_of, told
 
 RESNET = re.compile(r"up_blocks\.(\d+)\.resnets\.(\d+)\.conv2")
 """A layer of a UNet's decoder, by the last convolution of its residual block."""
@@ -106,8 +106,8 @@ class PlugAndPlay(Steering):
             if step.source is None:
                 raise MuseError("PlugAndPlay needs the path of a picture. Use DDIMInversion.")
             [(_, give)] = yield [replace(step.source, take=take)]
-        [prompt] = self.prompts(step.job)
-        return Steered((yield from step.guided(step.embed(prompt), give)), state)
+        cond = told(step, self.prompts(step.job))
+        return Steered((yield from step.guided(cond, give)), state)
 
     def injected(self, step: Step) -> tuple[str, ...]:
         """The names of what is injected at a step."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from muse.core.asks import Ask
 from muse.core.jobs import Job
-from muse.core.types import MuseError, Tensors
+from muse.core.types import Cond, MuseError, Tensors
 from muse.steering.base import Steered, Steering, Step
 
 TEMPLATE = "{prompt}, {emotion}"
@@ -29,7 +29,8 @@ class EmotionWord(Steering):
             mixture the names, strongest first, with "and" between them.
 
     Raises:
-        MuseError: a template without ``{emotion}``, or with other fields.
+        MuseError: a template without ``{emotion}``, or with other fields; in use, a prompt that
+            came as embeddings.
     """
 
     asks_guide = False
@@ -46,9 +47,7 @@ class EmotionWord(Steering):
 
     def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """The guided prediction under the prompt with the word."""
-        [prompt] = self.prompts(step.job)
-        cond = step.embed(prompt)
-        return Steered((yield from step.guided(cond)), state)
+        return Steered((yield from step.guided(told(step, self.prompts(step.job)))), state)
 
 
 def prompts_of(template: str, job: Job) -> list[str]:
@@ -58,6 +57,21 @@ def prompts_of(template: str, job: Job) -> list[str]:
     target = job.target
     names = sorted(target, key=lambda name: -target[name])
     return [template.format(prompt=job.prompt, emotion=" and ".join(names))]
+
+
+def told(step: Step, prompts: Sequence[str]) -> Cond:
+    """The condition of the prompt with the word.
+
+    Raises:
+        MuseError: the job's prompt came as embeddings.
+    """
+    if not step.worded:
+        raise MuseError(
+            "The prompt came as embeddings, and no word can be put into these. Give it as a text, "
+            "or steer by a search, such as TextShift()."
+        )
+    [prompt] = prompts
+    return step.embed(prompt)
 
 
 def checked(template: str) -> str:
