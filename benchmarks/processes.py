@@ -9,13 +9,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from muse.runs import tickets
 
@@ -25,6 +25,40 @@ PROMPTS = ("a walk in the park", "a day at the fair", "an evening in the cemeter
 
 forked = get_context("forkserver")  # modules are imported once, a start takes no time
 forked.set_forkserver_preload(["muse.commands.lightning", "muse.commands.status"])
+
+
+class Told:
+    """Prints lines, and writes them to a file as they come."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+
+    def __call__(self, line: str) -> None:
+        """One of them."""
+        print(line, flush=True)
+        print(line, file=self.file, flush=True)
+
+
+@contextmanager
+def bounded(seconds: int) -> Iterator[None]:
+    """End all processes that were started here, and raise, where it takes longer than that.
+
+    Raises:
+        TimeoutError: so many seconds are over.
+    """
+
+    def late(*_: object) -> None:
+        raise TimeoutError(f"not done after {seconds} s: give more --limit")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        for process in forked.active_children():
+            process.kill()
 
 
 def words(folder: Path, jobs: Path, *more: str) -> list[str]:
@@ -129,6 +163,25 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
 def strays(folder: Path) -> list[str]:
     """Hidden files: temporary ones, a lock."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob(".*"))
+
+
+def compare(one: Path, other: Path, alone: bool) -> list[str]:
+    """What differs between a run and another of the same jobs, byte for byte, and what the other
+    left behind; who made a picture (`made_by`) must be the same only where one process made each
+    run `alone`.
+    """
+    faults = [f"left behind: {name}" for name in strays(other)]
+    for what in (pictures, records):
+        mine, theirs = what(one), what(other)
+        if what is records and not alone:
+            for found in (*mine.values(), *theirs.values()):
+                found.pop("made_by")
+        faults += [f"missing: {name}" for name in mine.keys() - theirs.keys()]
+        faults += [f"too much: {name}" for name in theirs.keys() - mine.keys()]
+        faults += [
+            f"differs: {name}" for name in mine.keys() & theirs.keys() if mine[name] != theirs[name]
+        ]
+    return faults
 
 
 def kill_at_random(

@@ -5,8 +5,10 @@
 One slot, so that pictures are the same to the last byte whoever made them. With several processes
 one of them, by chance, is killed each time, and the run goes on with 1, 2 or 3; one that is whole
 is compared and begun anew, for survivors finish what a killed one left. A kill counts where the
-process was still at work. Prints a line for each start, and writes them to a log; exits 1 where
-anything is missing, doubled, damaged or left behind, or fewer kills struck than were asked for.
+process was still at work. Prints a line for each start, and writes them to a log. It exits 1 where
+a picture or record is missing or too much, a picture differs in one byte, a record in anything but
+its seconds (and, with several processes, in who made it), a hidden file is left behind, fewer kills
+struck than were asked for, or it took longer than `--limit`.
 """
 
 from __future__ import annotations
@@ -18,15 +20,15 @@ import tempfile
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TextIO
 
 from benchmarks.processes import (
+    Told,
+    bounded,
+    compare,
     kill_at_random,
     pictures,
-    records,
     start,
     start_group,
-    strays,
     words,
     write_jobs,
 )
@@ -45,28 +47,23 @@ def main() -> int:
     parser.add_argument("--patience", type=float, default=3.0, help="before one counts as dead")
     parser.add_argument("--steps", type=int, default=50, help="sampling steps of a picture")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--limit", type=int, default=3600, help="seconds at most, all in all")
     parser.add_argument("--log", type=Path, default=Path("survival.log"), help="what is printed")
     given = parser.parse_args()
     with given.log.open("w", encoding="utf-8") as file:
-        return survive(given, Told(file))
-
-
-class Told:
-    """Prints lines, and writes them to a file as they come."""
-
-    def __init__(self, file: TextIO) -> None:
-        self.file = file
-
-    def __call__(self, line: str) -> None:
-        """One of them."""
-        print(line, flush=True)
-        print(line, file=self.file, flush=True)
+        tell = Told(file)
+        tell(f"{given.kills} kills, none of {given.pictures} jobs lost, doubled, torn or changed")
+        try:
+            return survive(given, tell)
+        except TimeoutError as error:
+            tell(str(error))
+            return 1
 
 
 def survive(given: argparse.Namespace, tell: Callable[[str], None]) -> int:
     """Kill, start again, compare; the exit code."""
     rng = random.Random(given.seed)
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, bounded(given.limit):
         place = Path(temporary)
         jobs = write_jobs(place / "jobs.csv", given.pictures)
         whole, folder, log = place / "whole", place / "killed", place / "log"
@@ -90,9 +87,10 @@ def survive(given: argparse.Namespace, tell: Callable[[str], None]) -> int:
             left = len(pictures(whole)) - len(pictures(folder))
             tell(f"start {number}, {count} processes: {told} {codes}, {left} left")
             if not left and struck < given.kills:
-                faults += ended(whole, folder, start(line, log), tell)
+                faults += ended(whole, folder, start(line, log), given, tell)
                 shutil.rmtree(folder)
-        faults += ended(whole, folder, start(words(folder, jobs, *steps), log), tell)
+        last = start(words(folder, jobs, *steps), log)
+        faults += ended(whole, folder, last, given, tell)
         if struck < given.kills:
             faults += [f"{struck} of {given.kills} kills struck: give more --pictures or --steps"]
         good = f"{struck} kills: every picture and record once, none torn, nothing left behind"
@@ -102,28 +100,18 @@ def survive(given: argparse.Namespace, tell: Callable[[str], None]) -> int:
         return int(bool(faults))
 
 
-def ended(whole: Path, killed: Path, last: BaseProcess, tell: Callable[[str], None]) -> list[str]:
+def ended(
+    whole: Path,
+    killed: Path,
+    last: BaseProcess,
+    given: argparse.Namespace,
+    tell: Callable[[str], None],
+) -> list[str]:
     """What is wrong after the last start of a run that was killed before."""
     last.join()
     tell(f"not killed: exit {last.exitcode}, {len(pictures(killed))} pictures")
-    faults = compare(whole, killed)
+    faults = compare(whole, killed, alone=given.processes == 1)
     return faults if last.exitcode == 0 else [f"exit {last.exitcode}", *faults]
-
-
-def compare(whole: Path, killed: Path) -> list[str]:
-    """What differs between the uninterrupted run and the other."""
-    faults = [f"left behind: {name}" for name in strays(killed)]
-    for what in (pictures, records):
-        one, other = what(whole), what(killed)
-        if what is records:  # by how many processes it was made may differ
-            for found in (*one.values(), *other.values()):
-                found.pop("made_by")
-        faults += [f"missing: {name}" for name in one.keys() - other.keys()]
-        faults += [f"too much: {name}" for name in other.keys() - one.keys()]
-        faults += [
-            f"differs: {name}" for name in one.keys() & other.keys() if one[name] != other[name]
-        ]
-    return faults
 
 
 if __name__ == "__main__":

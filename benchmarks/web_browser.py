@@ -221,7 +221,7 @@ class Drive:
         self.tab(page, "Edit")
         for path, words in self.uploads().items():
             page.locator("#edit-photo input[type=file]").set_input_files(path)
-            told = page.locator("#edit-notice .m-error, .toast-body")
+            told = page.locator("#edit-canvas .m-error, .toast-body")
             expect(told.first).to_contain_text(words)
             print(f"  {path.name}: {told.first.inner_text().strip()!r}".replace("\\n", " "))
             self.shots(page, f"hostile-{path.stem}")

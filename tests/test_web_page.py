@@ -22,7 +22,10 @@ from muse.core.types import MuseError
 from muse.runs.png_settings import read_png_settings
 from muse.web.catalog import Catalog
 from muse.web.form import fitting
+from muse.web.grid_tab import ended
+from muse.web.runs_tab import sides
 from muse.web.server import _bound
+from muse.web.shelf import Found
 from tests.test_web import bomb, sent
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Gradio's own
@@ -184,6 +187,21 @@ def test_a_grid_fills(client):
     job = client.submit(x="emotion", columns="awe, fear", y="seed", rows="1", **TOY,
                         api_name="/grid")  # fmt: skip
     assert "2 of 2 pictures are made" in said(job.result())
+
+
+def test_a_sheet_tells_what_its_dashed_edges_mean():
+    assert ended(4, {"0-0": True, "0-1": None}) == "2 of 4 pictures are made."
+    assert "reads 1 of them otherwise" in ended(2, {"0-0": True, "0-1": False})
+
+
+def test_a_slider_tells_which_side_is_which():
+    record = {"target": {"fear": 1.0}, "image": None}
+    alone = Found("run", "one", Path("one.png"), None, record)
+    assert "nothing was made beside it" in sides(alone)
+    beside = Found("run", "one", Path("one.png"), Path("p.png"), record)
+    assert sides(beside) == "Left plain, right fear."
+    edit = Found("run", "one", Path("one.png"), Path("p.png"), {**record, "image": "p.png"})
+    assert sides(edit) == "Left the photo, right fear."
 
 
 def test_names_that_no_list_has_are_refused(client):

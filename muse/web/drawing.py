@@ -100,7 +100,7 @@ def bars(
     Args:
         probabilities: emotion -> probability; None before there is a reading.
         target: what is wanted, which is marked.
-        before: of the picture that it is compared with, as a thin mark.
+        before: of its plain twin, as a thin mark.
     """
     lines = []
     for name in WHEEL:
@@ -113,8 +113,9 @@ def bars(
             f'<div class="m-track"><b style="width:{100 * (p or 0):.1f}%"></b>{mark}</div>'
             f"<em>{value}</em></div>"
         )
-    legend = "" if before is None else '<p class="m-legend">the thin mark is the picture before</p>'
-    return f'<div class="m-bars">{"".join(lines)}{legend}</div>'
+    legend = "how the guide reads it, in %"
+    legend += "" if before is None else "; the thin marks: the plain picture"
+    return f'<div class="m-bars">{"".join(lines)}<p class="m-legend">{legend}</p></div>'
 
 
 def stage(shot: Shot | None, line: str, busy: bool, second: Shot | None = None) -> str:
@@ -177,10 +178,10 @@ def sheet(grid: Grid, shots: Mapping[str, Shot], done: Mapping[str, bool | None]
             inner = "<div></div>"
             if shot is not None and shot.picture is not None:
                 said = f"{grid.y} {value}, {grid.x} {grid.columns[column]}"
-                inner = f'<img src="{data_uri(shot.picture, 160)}" alt="{escape(said)}"/>'
+                inner = f'<img src="{data_uri(shot.picture, 192)}" alt="{escape(said)}"/>'
             cells.append(f'<td class="{kind}">{inner}</td>')
         rows.append(f'<tr><th scope="row">{escape(value)}</th>{"".join(cells)}</tr>')
-    corner = f'<th class="m-corner">{escape(grid.y)} ↓ &nbsp; {escape(grid.x)} →</th>'
+    corner = f'<th class="m-corner">{escape(grid.x)} →<br>{escape(grid.y)} ↓</th>'
     return (
         f'<div class="m-sheet" tabindex="0"><table><thead><tr>{corner}{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -198,9 +199,9 @@ def facts(record: Record) -> str:
         "read as": f"{strongest(p)} ({100 * max(p.values()):.0f} %)" if p else "not read",
         "which is": {True: "right", False: "wrong", None: "not known"}[right],
         "seed": record.get("seed"),
-        "before": record.get("inherent"),
+        "read before": record.get("inherent"),
         "steered from": "never" if start is None else f"step {start}",
-        "iterations": sum(record.get("iterations") or []),
+        "optimiser steps": sum(record.get("iterations") or []),
         "made in": f"{record.get('seconds') or 0:.1f} s",
         "notes": "; ".join(map(str, record.get("notes") or [])) or None,
     }
@@ -234,11 +235,12 @@ def curves(record: Record) -> str:
         )
         drawn += f'<polyline points="{points}" style="stroke:{color}"/>'
     keys = "".join(f'<span style="--e:{color}">{name}</span>' for name, color, _ in lines)
+    keys += f"<em>probability, 0 to 1, at {count + 1} readings</em>"
     return (
         f'<figure class="m-curves"><svg viewBox="-2 -6 {width + 4} {height + 12}" role="img" '
         f'aria-label="probabilities during the search"><path d="M0 0H{width}M0 {height / 2}H{width}'
-        f'M0 {height}H{width}"/>{drawn}</svg><figcaption>{keys}<em>probability, over {count + 1} '
-        "iterations</em></figcaption></figure>"
+        f'M0 {height}H{width}"/>{drawn}</svg><figcaption>{keys}</figcaption>'
+        "</figure>"
     )
 
 

@@ -45,13 +45,13 @@ def edit_tab(desk: Desk, maker: Maker) -> list[Any]:
     fields = [prompt, emotion, strength, number, *options]
 
     def opened(path: str | None) -> tuple[str, str, str]:
-        """The photo on the canvas, an empty mask, and what is wrong with it, if anything."""
+        """The photo on the canvas, or what is wrong with it; an empty mask, and no older line."""
         if path is None:
             return "", "", ""
         try:
             picture = open_photo(Path(path))
         except MuseError as error:
-            return "", "", drawing.notice(str(error), "error")
+            return drawing.notice(str(error), "error"), "", ""
         return drawing.canvas(picture.image), "", ""
 
     photo.change(

@@ -88,7 +88,7 @@ class Desk:
 def spoken(seconds: float) -> str:
     """How long something takes, as people say it."""
     if seconds < 3:
-        return "Nearly there."
+        return "A few seconds to go."
     if seconds < 90:
         return f"About {round(seconds / 5) * 5 or 5:.0f} s to go."
     return f"About {seconds / 60:.0f} min to go."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def grid_tab(desk: Desk, maker: Maker) -> None:
                     yield [drawn, drawing.notice(told), gr.skip(), *busy()]
                 now = {cell: on_target(made.record) for cell, made in done.items()}
                 drawn = drawing.sheet(grid, dict(ticket.live.shots), now)
-                why = ticket.reason or f"{len(done)} of {len(grid.cells)} pictures are made."
+                why = ticket.reason or ended(len(grid.cells), now)
                 kind = "error" if ticket.reason else "info"
                 file = gr.update(value=kept(grid, done), visible=True) if done else gr.skip()
                 yield [drawn, drawing.notice(why, kind), file, *idle()]
@@ -93,6 +93,13 @@ def grid_tab(desk: Desk, maker: Maker) -> None:
     )  # fmt: skip
 
     cancels(stop, desk, "grid", "cancel_grid")
+
+
+def ended(cells: int, made: Mapping[str, bool | None]) -> str:
+    """How many of so many cells are made, and what a dashed edge means where there is one."""
+    off = sum(right is False for right in made.values())
+    told = f" The guide reads {off} of them otherwise than wanted: dashed." if off else ""
+    return f"{len(made)} of {cells} pictures are made.{told}"
 
 
 def kept(grid: Grid, done: dict[str, Made]) -> str:

@@ -122,6 +122,13 @@
     stroke = null;
   });
 
+  // On a phone the line that says what is wrong may lie below the window.
+  new MutationObserver((changes) => {
+    for (const { addedNodes } of changes)
+      for (const node of addedNodes)
+        if (node.matches?.(".m-error")) node.scrollIntoView({ block: "nearest" });
+  }).observe(document, { childList: true, subtree: true });
+
   // A PNG dropped anywhere but on a field for files restores its settings.
   const files = (event) => [...(event.dataTransfer?.types || [])].includes("Files");
   const elsewhere = (event) => files(event) && !event.target.closest?.(".m-drop");

@@ -89,7 +89,7 @@ def runs_tab(shelf: Shelf) -> gr.Dropdown:
         pictures = lend(hit.plain or hit.picture), lend(hit.picture)
         return (
             gr.update(value=pictures, visible=True),
-            drawing.facts(whole),
+            drawing.notice(sides(hit)) + drawing.facts(whole),
             drawing.bars(whole["probabilities"], whole["target"], whole.get("plain_probabilities"))
             + drawing.curves(whole),
             gr.update(visible=True),
@@ -103,6 +103,14 @@ def runs_tab(shelf: Shelf) -> gr.Dropdown:
     shown = [slider, facts, curves, more, record, download]
     gallery.select(chosen, found, shown, show_progress="hidden", api_visibility="private")
     return run
+
+
+def sides(hit: Found) -> str:
+    """What the slider shows on its left and on its right."""
+    if hit.plain is None:
+        return "The picture alone: nothing was made beside it."
+    left = "the photo" if hit.record.get("image") else "plain"
+    return f"Left {left}, right {emotion_text(hit.record['target'], hit.record.get('intensity'))}."
 
 
 def caption(hit: Found) -> str:

@@ -35,7 +35,8 @@ function filters() {
   byId("filters").append(
     toggles("Arms", [...wanted.arms], wanted.arms, false),
     toggles("Emotions", emotions, wanted.emotions, true),
-    make("div", { class: "line" }, make("span", {}, "Read as"), make("div", {}, data.judges.length ? [...verdicts, judge] : null, search)));
+    ...(data.judges.length ? [make("div", { class: "line" }, make("span", {}, "Read as"), make("div", {}, [...verdicts, judge]))] : []),
+    make("div", { class: "line" }, make("span", {}, "Prompt"), make("div", {}, search)));
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   document.addEventListener("keydown", (event) => {
     if (event.key === "/" && !event.target.closest("input, select, dialog")) { event.preventDefault(); search.focus(); }
