@@ -16,8 +16,7 @@ from muse.core.emotions import EMOTIONS, distribution
 from muse.core.jobs import Job
 from muse.core.results import Cost, Result
 from muse.core.types import Goal, MuseError, Node, cat_rows
-from muse.presets import PRESETS
-from muse.presets.building import layer
+from muse.presets.building import PARAMETERS, preset
 from muse.schedulers import DDIM, Always, Never, StepWindow
 from muse.steering import (
     LBFGS,
@@ -218,11 +217,11 @@ MPGD: dict[str, Any] = {"rho": 0.0, "sigma": 0.0, "iterations": 1, "mu_schedule"
 @pytest.mark.parametrize(("name", "case"), [("dps", DPS), ("lgd-mc", LGD), ("mpgd", MPGD)])
 def test_presets_are_the_cases(name: str, case: dict[str, Any]) -> None:
     """Those that equal their formulas below, but for strength and draws."""
-    preset = layer(PRESETS[name][-1])["steering"]
-    own = {key: getattr(preset, key) for key in ("rho", "mu", "samples")} | case
+    steering = preset(name, without=PARAMETERS - {"steering"})["steering"]
+    own = {key: getattr(steering, key) for key in ("rho", "mu", "samples")} | case
     expected = TrainingFreeGuidance(**own)
-    assert {key: getattr(preset, key) for key in options_of(expected)} == options_of(expected)
-    assert preset.samples == (10 if name == "lgd-mc" else 1)
+    assert {key: getattr(steering, key) for key in options_of(expected)} == options_of(expected)
+    assert steering.samples == (10 if name == "lgd-mc" else 1)
 
 
 def options_of(steering: TrainingFreeGuidance) -> dict[str, Any]:

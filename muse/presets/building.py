@@ -58,12 +58,6 @@ def preset(name: str, without: Set[str] = frozenset()) -> dict[str, Any]:
     return built(laid(files, _said(files) - without))
 
 
-def layer(file: str) -> dict[str, Any]:
-    """The sampler's arguments that one packaged file gives, built."""
-    files = [str(FOLDER / file)]
-    return built(laid(files, _said(files)))
-
-
 def laid(files: Sequence[str], options: Set[str] = PARAMETERS) -> dict[str, Any]:
     """What files say of the sampler, each laid over the ones before it as on a command line: to a
     part of the same class options are added.
