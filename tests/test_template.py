@@ -1,4 +1,4 @@
-"""Emotion tokens beside a prompt with the emotion's word in it."""
+"""What is searched starts from a prompt with the emotion's word in it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
 from muse.sampling import Sampler
 from muse.schedulers import Always
-from muse.steering import Steering, TokenOptimization, TokensAndLatent
+from muse.steering import Steering, TextShift, TextUpdate, TokenOptimization, TokensAndLatent
 
 TEMPLATE = "{prompt}, {emotion}"
 KINDS: dict[str, Callable[[str | None], Steering]] = {
     "tokens": lambda template: TokenOptimization(tokens=2, lr=0.05, template=template),
+    "shift": lambda template: TextShift(template=template),
+    "update": lambda template: TextUpdate(0.5, every=2, template=template),
     "both": lambda template: TokensAndLatent(TokenOptimization(tokens=2, template=template)),
 }
 

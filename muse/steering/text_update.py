@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import torch
@@ -10,9 +10,11 @@ from torch import Tensor
 
 from muse.backbones import Backbone
 from muse.core.asks import Ask, Predict
+from muse.core.jobs import Job
 from muse.core.types import Cond, Tensors, per_row
 from muse.steering.base import Steered, Steering, Step
 from muse.steering.by_latent import check_counts, check_strengths
+from muse.steering.word import checked, prompts_of, worded
 
 
 class TextUpdate(Steering):
@@ -30,18 +32,30 @@ class TextUpdate(Steering):
         every: n, 1 or more.
         updates: how often, each time, 1 or more.
         restart: whether each update begins with the prompt's own embedding.
+        template: of the prompt whose embedding is moved, as `EmotionWord`'s, such as ``{prompt},
+            {emotion}``; None is the job's prompt, as published.
 
     Raises:
-        MuseError: one of them out of range.
+        MuseError: one of them out of range, or a template without ``{emotion}``.
     """
 
     def __init__(
-        self, rate: float = 0.5, every: int = 10, updates: int = 1, restart: bool = False
+        self,
+        rate: float = 0.5,
+        every: int = 10,
+        updates: int = 1,
+        restart: bool = False,
+        template: str | None = None,
     ) -> None:
         super().__init__()
         check_strengths(rate=rate)
         check_counts(every=every, updates=updates)
         self.rate, self.every, self.updates, self.restart = rate, every, updates, restart
+        self.template = None if template is None else checked(template)
+
+    def prompts(self, job: Job) -> Sequence[str]:
+        """The one with the word, where there is a template."""
+        return () if self.template is None else prompts_of(self.template, job)
 
     def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Tensors:
         """The prompt's text states (1, L, d), at least in float32, and how many steps have been."""
@@ -70,9 +84,11 @@ class TextUpdate(Steering):
 
     def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """Updates, where it is their turn, and a prediction with what has become of the text."""
-        turn = int(state["count"]) % self.every == 0
+        step = worded(step, self.template)
+        count = int(state["count"])
+        turn = count % self.every == 0
         now = state
-        if turn and self.restart:
+        if turn and (self.restart or count == 0):
             now = {**state, "tokens": step.cond["tokens"].to(state["tokens"])}
         for k in range(self.updates if turn else 0):
             [found] = yield [step.evaluate(self, now, iteration=k)]
@@ -88,7 +104,7 @@ class TextUpdate(Steering):
 
     def follow(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """The prediction under the text as it is."""
-        cond = replaced(step.cond, state["tokens"])
+        cond = replaced(worded(step, self.template).cond, state["tokens"])
         [prediction] = yield [Predict(step.x, step.node, cond)]
         guided = step.guidance.mixed(prediction, step.unconditional, step.plain)
         return Steered(guided, {**state, "count": state["count"] + 1})

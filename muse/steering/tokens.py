@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -15,7 +14,7 @@ from muse.core.types import Cond, MuseError, Tensors
 from muse.steering.base import Step
 from muse.steering.optimization import Optimization
 from muse.steering.rules import Adam, StepRule, TrialRule, above_zero
-from muse.steering.word import checked, prompts_of
+from muse.steering.word import checked, prompts_of, worded
 
 LEAST = 1e-3
 """Of a dimension's unit, in that of all."""
@@ -84,8 +83,7 @@ class TokenOptimization(Optimization):
         """With the condition of that prompt; the job's own where less of the emotion is wanted, or
         where it came as embeddings.
         """
-        prompts = self.prompts(step.job) if step.worded and step.goal.named is None else ()
-        return replace(step, cond=step.embed(prompts[0])) if prompts else step
+        return worded(step, self.template)
 
     def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Tensors:
         """Random S (1, M, d), the unit (1, 1, 1) or (1, 1, d), and the rule's state."""

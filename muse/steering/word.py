@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from string import Formatter
 from typing import Any
 
@@ -72,6 +73,16 @@ def told(step: Step, prompts: Sequence[str]) -> Cond:
         )
     [prompt] = prompts
     return step.embed(prompt)
+
+
+def worded(step: Step, template: str | None) -> Step:
+    """Where a row stands, with the condition of the prompt with the word; as it is without a
+    template, where less of the emotion is wanted, or where the prompt came as embeddings.
+    """
+    if template is None or not step.worded or step.goal.named is not None:
+        return step
+    prompts = prompts_of(template, step.job)
+    return replace(step, cond=step.embed(prompts[0])) if prompts else step
 
 
 def checked(template: str) -> str:
