@@ -163,7 +163,7 @@ def test_a_cell_that_fails_says_why(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--x", "size=big"], "size 'big' is not one."),
         (["--x", "guide=EmoGem"], "Cells 'guide=EmoGem, plain': Unknown Guide 'EmoGem'. Did you "),
         (["--x", "steering.lrr=1"], "Option 'lrr' is not accepted. Did you mean 'lr'?"),
-        (["--x", "steering.lr=0.1,much"], "Expected a float. Got value: much"),
+        (["--x", "steering.lr=0.1,much"], "Expected a float or null. Got value: much"),
         (["--x", "max_iterations=1,-3"], "--max_iterations is given too"),
         (["--x", "emotion_scale=1,-3", "--emotion", "awe"], "emotion_scale = -3 is not allowed"),
         (["--x", "steering.tokens=4,0", "--emotion", "awe"], "tokens"),

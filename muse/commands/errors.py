@@ -63,6 +63,12 @@ def _parser_error(message: str) -> str:
     option = f"--{'.'.join(keys)}"
     if unread and re.search(r"Expected a (?:<class ')?list", message):
         return f"Option {option} takes a list. Write '[{unread[1]}]'."
+    plain = re.search(
+        r"Subtypes: \[(<class '\w+'>(?:, <class '\w+'>)*)\](?!.*Subtypes)", message, re.S
+    )
+    if unread and plain:
+        kinds = re.findall(r"'(\w+)'", plain[1].replace("NoneType", "null"))
+        return f"Option {option}: Expected a {' or '.join(kinds)}. Got value: {unread[1]}."
     problem = re.search(r"Problem with given class_path '([^']+)':\s*(.+)", message)
     if problem and "Union subtypes" in message:
         return (
