@@ -18,13 +18,23 @@ from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
 from muse.sampling import Sampler
 from muse.schedulers import Always
-from muse.steering import Steering, TextShift, TextUpdate, TokenOptimization, TokensAndLatent
+from muse.steering import (
+    Steering,
+    TextShift,
+    TextUpdate,
+    TokenOptimization,
+    TokensAndLatent,
+    TrainingFreeGuidance,
+    UniversalGuidance,
+)
 
 TEMPLATE = "{prompt}, {emotion}"
 KINDS: dict[str, Callable[[str | None], Steering]] = {
     "tokens": lambda template: TokenOptimization(tokens=2, lr=0.05, template=template),
     "shift": lambda template: TextShift(template=template),
     "update": lambda template: TextUpdate(0.5, every=2, template=template),
+    "guided": lambda template: UniversalGuidance(1.0, template=template),
+    "training-free": lambda template: TrainingFreeGuidance(0.5, iterations=1, template=template),
     "both": lambda template: TokensAndLatent(TokenOptimization(tokens=2, template=template)),
 }
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from muse.backbones import Backbone
-from muse.core.asks import Evaluate
+from muse.core.asks import Ask, Evaluate
+from muse.core.jobs import Job
 from muse.core.types import Cond, MuseError, Tensors
 from muse.schedulers import TimeGrid
-from muse.steering.base import Steering, Step
+from muse.steering.base import Steered, Steering, Step
+from muse.steering.word import checked, prompts_of, worded
 
 
 class ByLatent(Steering):
@@ -20,6 +24,23 @@ class ByLatent(Steering):
     """
 
     needs_unconditional = False  # it is made with the gradient
+
+    def __init__(self, template: str | None = None) -> None:
+        super().__init__()
+        self.template = None if template is None else checked(template)
+
+    def prompts(self, job: Job) -> Sequence[str]:
+        """The one with the word, where there is a template."""
+        return () if self.template is None else prompts_of(self.template, job)
+
+    def told(self, step: Step) -> Step:
+        """With the condition of that prompt, and with no plain prediction, which is another's."""
+        told = worded(step, self.template)
+        return step if told is step else replace(told, plain=None)
+
+    def follow(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
+        """The prediction of what the model is told."""
+        return (yield from super().follow(self.told(step), state))
 
     def variables(self, state: Tensors) -> tuple[str, ...]:
         """The latent."""

@@ -63,9 +63,11 @@ class TrainingFreeGuidance(ByLatent):
             :math:`\zeta / |y - A(x_0)|`); ``guidance``: :math:`\Delta_{var} = \rho_t\, w\,
             \frac{RMS(\epsilon_c - \epsilon_u)}{RMS(g)}\, g`, w the guidance scale, with no
             :math:`\alpha'/\alpha` (FreeDoM's repository), which has no unit.
+        template: of the prompt that the model is told while it is steered, as `EmotionWord`'s; None
+            is the job's, as published.
 
     Raises:
-        MuseError: one of them out of range.
+        MuseError: one of them out of range, or a template without ``{emotion}``.
     """
 
     def __init__(
@@ -81,8 +83,9 @@ class TrainingFreeGuidance(ByLatent):
         mu_schedule: Schedule = "increase",
         sigma_schedule: Literal["decrease", "constant"] = "decrease",
         rho_unit: Literal["likelihood", "loss", "guidance"] = "likelihood",
+        template: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(template)
         check_strengths(rho=rho, mu=mu, sigma=sigma)
         check_counts(iterations=iterations, recurrences=recurrences, samples=samples)
         if not 0 <= recurrent_until <= 1:
@@ -96,6 +99,7 @@ class TrainingFreeGuidance(ByLatent):
 
     def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """One evaluation and N judgements for each recurrence."""
+        step = self.told(step)
         x = step.x
         early = step.i < self.recurrent_until * len(step.grid)
         times = self.recurrences if early else 1

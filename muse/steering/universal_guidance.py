@@ -28,9 +28,11 @@ class UniversalGuidance(ByLatent):
         recurrences: k, how often each step is taken, 1 or more.
         backward: m, 0 or more.
         backward_rate: of the gradient descent on x0, above 0.
+        template: of the prompt that the model is told while it is steered, as `EmotionWord`'s; None
+            is the job's, as published.
 
     Raises:
-        MuseError: one of them out of range.
+        MuseError: one of them out of range, or a template without ``{emotion}``.
     """
 
     def __init__(
@@ -39,8 +41,9 @@ class UniversalGuidance(ByLatent):
         recurrences: int = 1,
         backward: int = 0,
         backward_rate: float = 0.01,
+        template: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(template)
         check_strengths(strength=strength, backward=backward, backward_rate=backward_rate)
         check_counts(recurrences=recurrences)
         self.strength, self.recurrences = strength, recurrences
@@ -48,6 +51,7 @@ class UniversalGuidance(ByLatent):
 
     def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """One evaluation for each recurrence, and m judgements."""
+        step = self.told(step)
         x, here = step.x, step.node
         for again in range(self.recurrences):
             [found] = yield [self.ask(step, x, again)]
