@@ -547,7 +547,7 @@ def test_presets_of_editing_are_as_published(capsys: pytest.CaptureFixture[str])
     model, steering, latents, timing = named("word", *parts)
     assert (steering, latents, timing) == (word, {"GaussianNoise": {}}, {"Always": {}})
     model, steering, latents, timing = named("word-edit", *parts)
-    inverted = {"DDIMInversion": {"fixed_point": 1, "prompt": None}}
+    inverted = {"DDIMInversion": {"fixed_point": 2, "prompt": None}}
     assert (steering, latents, timing) == (word, inverted, {"Always": {}})
     assert (model["guidance_scale"], model["emotion_scale"]) == (1.0, 4.0)
     model, steering, latents, timing = named("sdedit", *parts)
