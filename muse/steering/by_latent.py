@@ -31,7 +31,7 @@ class ByLatent(Steering):
 
     def prompts(self, job: Job) -> Sequence[str]:
         """The one with the word, where there is a template."""
-        return () if self.template is None else prompts_of(self.template, job)
+        return prompts_of(self.template, job)
 
     def told(self, step: Step) -> Step:
         """With the condition of that prompt, and with no plain prediction, which is another's."""

@@ -55,7 +55,7 @@ class TextUpdate(Steering):
 
     def prompts(self, job: Job) -> Sequence[str]:
         """The one with the word, where there is a template."""
-        return () if self.template is None else prompts_of(self.template, job)
+        return prompts_of(self.template, job)
 
     def init(self, x: Tensor, cond: Cond, generator: torch.Generator) -> Tensors:
         """The prompt's text states (1, L, d), at least in float32, and how many steps have been."""

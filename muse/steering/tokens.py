@@ -77,7 +77,7 @@ class TokenOptimization(Optimization):
 
     def prompts(self, job: Job) -> Sequence[str]:
         """The one with the word, where there is a template."""
-        return () if self.template is None else prompts_of(self.template, job)
+        return prompts_of(self.template, job)
 
     def told(self, step: Step) -> Step:
         """With the condition of that prompt; the job's own where less of the emotion is wanted, or

@@ -51,9 +51,9 @@ class EmotionWord(Steering):
         return Steered((yield from step.guided(told(step, self.prompts(step.job)))), state)
 
 
-def prompts_of(template: str, job: Job) -> list[str]:
-    """A job's prompt with its emotion's name, as `template` says; none of a job without one."""
-    if job.target is None:
+def prompts_of(template: str | None, job: Job) -> list[str]:
+    """A job's prompt with its emotion's name, as `template` says; none where either lacks."""
+    if template is None or job.target is None:
         return []
     target = job.target
     names = sorted(target, key=lambda name: -target[name])
@@ -79,7 +79,7 @@ def worded(step: Step, template: str | None) -> Step:
     """Where a row stands, with the condition of the prompt with the word; as it is without a
     template, where less of the emotion is wanted, or where the prompt came as embeddings.
     """
-    if template is None or not step.worded or step.goal.named is not None:
+    if not step.worded or step.goal.named is not None:
         return step
     prompts = prompts_of(template, step.job)
     return replace(step, cond=step.embed(prompts[0])) if prompts else step
