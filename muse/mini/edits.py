@@ -6,18 +6,18 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFilter
+import numpy as np
+from PIL import Image, ImageFilter, ImageOps
 
 from muse.core.emotions import WHEEL
 from muse.core.files import make_folder, replacing, write_text
 from muse.core.jobs import Job
 from muse.data import write_jobs
-from muse.mini.placing import Box
 from muse.mini.scenes import render
 from muse.mini.world import SIDE, VARIED
 
-SLOPE = 1 / 16
-"""Of a mask's edge, of the side."""
+SLOPE = 1 / 64
+"""How far around a thing its mask stays black, of the side; half of it is the blur's deviation."""
 
 
 def write_edits(folder: Path, count: int, first: int, masked: bool = False) -> Path:
@@ -41,7 +41,7 @@ def write_edits(folder: Path, count: int, first: int, masked: bool = False) -> P
         mask = folder / f"{first + number}-mask.png" if masked else None
         _save(path, partial(Image.fromarray, scene.image))
         if mask is not None:
-            _save(mask, partial(around, scene.box))
+            _save(mask, partial(around, scene.cover))
         wheel = [emotion for emotion in WHEEL if emotion != scene.mood]
         wanted = WHEEL[number % 8] if WHEEL[number % 8] != scene.mood else wheel[number % 7]
         name = f"{first + number}-{wanted}"
@@ -52,17 +52,15 @@ def write_edits(folder: Path, count: int, first: int, masked: bool = False) -> P
     return file
 
 
-def around(box: Box) -> Image.Image:
-    """A mask of a scene that is black on its thing and white around it, by an edge of `SLOPE`.
+def around(cover: np.ndarray) -> Image.Image:
+    """A mask that is black on a thing and white around it, with a soft edge.
 
     Args:
-        box: the thing's left, top, right and bottom, in [0, 1].
+        cover: (side, side) uint8, how much of each pixel the thing takes up.
     """
-    mask = Image.new("L", (SIDE, SIDE), 255)
-    wider = [SIDE * (at + sign * SLOPE) for at, sign in zip(box, (-1, -1, 1, 1), strict=True)]
-    ImageDraw.Draw(mask).rectangle(wider, fill=0)
-    # Three deviations, where a blur ends to the eye, lie within the slope.
-    return mask.filter(ImageFilter.GaussianBlur(SIDE * SLOPE / 4))
+    reach = max(1, round(len(cover) * SLOPE))
+    wider = Image.fromarray(cover).filter(ImageFilter.MaxFilter(2 * reach + 1))
+    return ImageOps.invert(wider.filter(ImageFilter.GaussianBlur(reach / 2)))
 
 
 def _save(path: Path, made: Callable[[], Image.Image]) -> None:

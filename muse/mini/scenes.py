@@ -43,6 +43,7 @@ class Scene:
         caption: the content in words.
         image: (size, size, 3) uint8.
         box: the thing's left, top, right and bottom, in [0, 1].
+        cover: (size, size) uint8, how much of each pixel the thing takes up.
     """
 
     seed: int
@@ -53,6 +54,7 @@ class Scene:
     caption: str
     image: np.ndarray
     box: Box
+    cover: np.ndarray
 
 
 def render(
@@ -85,9 +87,10 @@ def render(
     mood = mood or drawn_mood
     _check("mood", mood, EMOTIONS)
     look = world.draw_look(mood, rng)
-    image, box = _paint(rng, thing, place, look, world, size)
+    image, box, cover = _paint(rng, thing, place, look, world, size)
     attributes = tuple(mark.phrase for mark in look.marks)
-    return Scene(seed, thing, place, mood, attributes, content_caption(thing, place), image, box)
+    caption = content_caption(thing, place)
+    return Scene(seed, thing, place, mood, attributes, caption, image, box, cover)
 
 
 def render_each(
@@ -139,7 +142,7 @@ def _content(rng: np.random.Generator, all_pairs: bool) -> tuple[str, str]:
 
 def _paint(
     rng: np.random.Generator, thing: str, place: str, look: Look, world: World, size: int
-) -> tuple[np.ndarray, Box]:
+) -> tuple[np.ndarray, Box, np.ndarray]:
     palette = look.palette
     scale = float(rng.uniform(*world.scale)) * HEIGHTS.get(thing, 1.0)
     x, ground = float(rng.uniform(*world.across)), float(rng.uniform(0.87, 0.92))
@@ -166,7 +169,13 @@ def _paint(
     picture *= 1.0 - alpha
     picture += np.clip(layer @ palette.grading(0.5), 0.0, alpha)
     _add_marks(rng, picture, look, world, front=True)
-    return (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8), box
+    return _bytes(picture), box, _bytes(alpha[..., 0])
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    """Values in [0, 1], what lies outside brought there, as uint8."""
+    inside: np.ndarray = (np.clip(values, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+    return inside
 
 
 def _layout(
