@@ -408,10 +408,11 @@ def test_the_part_inside() -> None:
     assert torch.equal(replace(frame, box=None).shown(image), image)
 
 
-def test_a_mask_at_the_scale_of_latents_is_the_share_that_may_change() -> None:
+def test_a_mask_at_the_scale_of_latents_is_twice_the_share_that_may_change() -> None:
     pixels = torch.zeros(1, 1, 4, 8)
     pixels[..., :3] = 1
-    assert latent_mask(pixels, torch.zeros(1, 4, 1, 4)).tolist() == [[[[1.0, 0.5, 0.0, 0.0]]]]
+    pixels[..., 0, 7] = 1
+    assert latent_mask(pixels, torch.zeros(1, 4, 1, 4)).tolist() == [[[[1.0, 1.0, 0.0, 0.25]]]]
 
 
 # Files

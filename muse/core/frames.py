@@ -49,11 +49,14 @@ class Frame:
 
 
 def latent_mask(pixels: Tensor, latent: Tensor) -> Tensor:
-    """A mask of pixels (1, 1, H, W) at the scale of a latent (1, C, h, w), (1, 1, h, w): the share
-    of each cell that may change.
+    """A mask of pixels (1, 1, H, W) at the scale of a latent (1, C, h, w), (1, 1, h, w): twice the
+    share of each cell that may change, 1 at most.
+
+    A cell on the edge follows what may change: held to the other side it would shine around it, and
+    what must not change is pasted in pixels anyway.
     """
     height, width = latent.shape[-2:]
-    return F.adaptive_avg_pool2d(pixels, (height, width))
+    return (2 * F.adaptive_avg_pool2d(pixels, (height, width))).clamp(max=1)
 
 
 def box_of(pixels: Tensor) -> tuple[float, float, float] | None:

@@ -16,7 +16,7 @@ from muse.data import write_jobs
 from muse.mini.scenes import render
 from muse.mini.world import SIDE, VARIED
 
-SLOPE = 1 / 64
+SLOPE = 1 / 128
 """How far around a thing its mask stays black, of the side; half of it is the blur's deviation."""
 
 
