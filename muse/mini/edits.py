@@ -16,9 +16,6 @@ from muse.data import write_jobs
 from muse.mini.scenes import render
 from muse.mini.world import SIDE, VARIED
 
-SLOPE = 1 / 128
-"""How far around a thing its mask stays black, of the side; half of it is the blur's deviation."""
-
 
 def write_edits(folder: Path, count: int, first: int, masked: bool = False) -> Path:
     """Render scenes of muse-mini's world and size into a folder, with a jobs file that wants each
@@ -53,14 +50,13 @@ def write_edits(folder: Path, count: int, first: int, masked: bool = False) -> P
 
 
 def around(cover: np.ndarray) -> Image.Image:
-    """A mask that is black on a thing and white around it, with a soft edge.
+    """A mask that is black on a thing and white around it, with a soft edge along its outline. It
+    is no wider than the thing: what it kept of the ground would shine around it.
 
     Args:
         cover: (side, side) uint8, how much of each pixel the thing takes up.
     """
-    reach = max(1, round(len(cover) * SLOPE))
-    wider = Image.fromarray(cover).filter(ImageFilter.MaxFilter(2 * reach + 1))
-    return ImageOps.invert(wider.filter(ImageFilter.GaussianBlur(reach / 2)))
+    return ImageOps.invert(Image.fromarray(cover).filter(ImageFilter.GaussianBlur(0.5)))
 
 
 def _save(path: Path, made: Callable[[], Image.Image]) -> None:
