@@ -1,4 +1,4 @@
-"""How full the shared calls are: rows in a call over slots, weighted by how long calls take.
+"""How full the shared calls are: pictures in a call over slots, weighted by how long calls take.
 
 python benchmarks/occupancy.py                # 64 jobs of muse-mini in 8 slots
 """
@@ -39,7 +39,7 @@ def occupancy(jobs: int = 64, slots: int = 8, config: str = "default", steps: in
         took = time.perf_counter() - begun
         for name in ("all", type(group[0]).__name__):
             seconds[name] += took
-            filled[name] += took * len(group) / slots
+            filled[name] += took * pictures(group) / slots
         return found
 
     sampler.answers._answer = timed  # type: ignore[method-assign]
@@ -51,6 +51,11 @@ def occupancy(jobs: int = 64, slots: int = 8, config: str = "default", steps: in
         pass
     for name, took in sorted(seconds.items(), key=lambda pair: -pair[1]):
         print(f"{name}: {filled[name] / took:.0%} full, {took / seconds['all']:.0%} of the time")
+
+
+def pictures(group: Sequence[Any]) -> int:
+    """How many pictures are in a call: both branches of a guided prediction show one tensor."""
+    return len({id(ask.x0 if hasattr(ask, "x0") else ask.x) for ask in group})
 
 
 if __name__ == "__main__":

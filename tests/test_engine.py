@@ -1,10 +1,13 @@
 """The engine alone, with rows that ask for numbers."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from muse.sampling.engine import run
+from muse.sampling.queue import PATIENCE
 
 
 def counting(name, rounds):
@@ -53,6 +56,74 @@ def test_waiting_rows_are_not_drawn_early():
     running = run(waiting(), double, 2)
     next(running)
     assert len(drawn) <= 4
+
+
+def asking(name, kinds):
+    """Asks for one thing of each kind in turn."""
+    for i, kind in enumerate(kinds):
+        yield [(kind, name, i)]
+    return name
+
+
+def calls(rows, slots, ahead=1):
+    """What each call answers."""
+    made = []
+
+    def answer(asks):
+        made.append(asks)
+        return asks
+
+    ends = list(run(rows, answer, slots, kind=lambda ask: ask[0], ahead=ahead))
+    return made, ends
+
+
+def test_a_call_waits_for_company():
+    """One row asks for a, b; the others for a, a, b: the first one's b waits for theirs."""
+    kinds = {"x": "ab", "y": "aab", "z": "aab"}
+    made, _ = calls([asking(name, each) for name, each in kinds.items()], 3)
+    assert [(asks[0][0], len(asks)) for asks in made] == [("a", 3), ("a", 2), ("b", 3)]
+
+
+def test_none_waits_for_ever():
+    """However many others there are of another kind."""
+    crowd = (asking(i, "a" * 5) for i in range(400))
+    rows = iter([asking("alone", "ab"), *crowd])
+    made, ends = calls(rows, 3)
+    answered = next(i for i, asks in enumerate(made) if asks[0][0] == "b")
+    assert answered == PATIENCE + 1
+    assert ends.index("alone") < 60
+    assert len(ends) == 401
+
+
+def test_more_rows_than_share_a_call_fill_it():
+    chance = random.Random(0)
+    kinds = ["".join(chance.choices("abc", k=30)) for _ in range(24)]
+    few, many = (
+        calls([asking(i, each) for i, each in enumerate(kinds)], 4, ahead)[0] for ahead in (1, 2)
+    )
+    assert sum(map(len, few)) == sum(map(len, many)) == 24 * 30
+    assert max(map(len, many)) == 4
+    assert len(many) < 0.85 * len(few)
+
+
+def test_rows_that_have_come_least_far_go_first():
+    made, _ = calls([asking("late", "bb"), *(asking(i, "aab") for i in range(4))], 3, ahead=2)
+    thirds = [asks for asks in made if asks[0][0] == "b"]
+    assert thirds[0][0][1] == "late"
+
+
+def test_one_slot_has_one_row_in_flight():
+    made, _ = calls([asking(i, "ab") for i in range(3)], 1, ahead=2)
+    assert [asks[0][1] for asks in made] == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_row_that_asks_for_nothing_goes_on():
+    def quiet():
+        none = yield []
+        [found] = yield [("a", 0)]
+        return none, found
+
+    assert list(run([quiet()], lambda asks: asks, 2)) == [([], ("a", 0))]
 
 
 def test_a_bug_in_a_row_shows_itself():

@@ -279,6 +279,8 @@ def test_time_to_go_is_that_of_the_last_steps():
     assert live.seconds_left is None
     live.shots, live._times = {"a": Shot(2, 10)}, [next(ticks), next(ticks), next(ticks)]
     assert live.seconds_left == pytest.approx(1.5 * 8)
+    live.shots = {"a": Shot(1, 10)}  # a first step isn't steered, and tells nothing of the others
+    assert live.seconds_left is None
     assert spoken(12) == "About 10 s to go."
     assert spoken(240) == "About 4 min to go."
 

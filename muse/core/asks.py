@@ -61,8 +61,6 @@ class Predict:
         x, node, cond: the latent, its time, the condition.
         take: names of features to hand out (`muse.backbones.Backbone.denoise_with`).
         give: features to put in place of the model's own, by name, (1, ...).
-        variation, state: what the model is shown in place of x and cond, where it is given
-            (`Variation.inject`).
     """
 
     x: Tensor
@@ -70,8 +68,6 @@ class Predict:
     cond: Cond
     take: tuple[str, ...] = ()
     give: Mapping[str, Tensor] = field(default_factory=dict)
-    variation: Variation | None = None
-    state: Tensors = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

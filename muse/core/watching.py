@@ -66,7 +66,7 @@ class Watcher:
         return None
 
     def answered(self) -> None:
-        """A round of calls that rows share has been made."""
+        """A call that rows share has been made."""
 
     def finished(self, result: Result) -> None:
         """A row has ended."""

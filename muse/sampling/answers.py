@@ -111,10 +111,7 @@ class Answers(nn.Module):
         x = torch.cat([ask.x for ask in asks])
         node = Node.stack([ask.node for ask in asks])
         cond: Cond = cat_rows([ask.cond for ask in asks])
-        take, variation = asks[0].take, asks[0].variation
-        if variation is not None:
-            state = cat_rows([ask.state for ask in asks])
-            x, cond = variation.inject(self.backbone, x, cond, state)
+        take = asks[0].take
         if not take and not asks[0].give:
             return split_denoised(self.backbone.denoise(x, node, cond))
         give = cat_rows([ask.give for ask in asks])

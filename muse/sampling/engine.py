@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
 from muse.core.asks import Ask, Fork, Row
 from muse.core.types import MuseError
+from muse.sampling.queue import Queue
 
 T = TypeVar("T")
 
@@ -20,7 +21,9 @@ class _Flight:
 
     Attributes:
         row: the generator.
-        answers: what it is sent next, None at the beginning.
+        answers: what it is sent next.
+        open: how many of them are still to come.
+        way: how often it has gone on.
         parent: the row that waits for what this one returns, and at which place.
         place: there.
         found: what the rows that this one waits for have returned.
@@ -29,7 +32,9 @@ class _Flight:
     """
 
     row: Row[Any]
-    answers: list[Any] | None = None
+    answers: list[Any] = field(default_factory=list)
+    open: int = 0
+    way: int = 0
     parent: _Flight | None = None
     place: int = 0
     found: list[Any] = field(default_factory=list)
@@ -42,52 +47,107 @@ class _Flight:
         Raises:
             StopIteration: it has ended.
         """
+        self.way += 1
         error, self.error = self.error, None
         if error is not None:
             return self.row.throw(error)
-        return self.row.send(self.answers)  # type: ignore[arg-type]
+        return self.row.send(self.answers) if self.way > 1 else next(self.row)
 
 
 def run(
-    rows: Iterable[Row[T]], answer: Callable[[list[Ask]], list[Any]], slots: int | Callable[[], int]
+    rows: Iterable[Row[T]],
+    answer: Callable[[list[Ask]], list[Any]],
+    slots: int | Callable[[], int],
+    kind: Callable[[Ask], Hashable] = type,
+    ahead: int = 1,
 ) -> Iterator[T]:
-    """Run rows to their ends, at most `slots` at a time, and yield what each returns, as it ends.
+    """Run rows to their ends and yield what each returns, as it ends.
 
-    Every round gathers the asks of all rows in flight, answers them in one go and sends them back.
-    A finished row's slot goes at once to the next: to rows that others have asked for (`Fork`)
-    before those of the iterable, which are drawn only then.
+    A row goes on when all that it has asked is answered; asks wait until enough of one kind have
+    come together (`muse.sampling.queue`). A finished row's place goes at once to the next: to rows
+    that others have asked for (`Fork`) before those of the iterable, which are drawn only then.
 
     Args:
         rows: generators that yield lists of asks (`muse.core.asks.Row`).
-        answer: answers a list of asks, in their order.
-        slots: how many rows share a call, 1 or more; or what tells how many may be in flight now.
+        answer: answers a list of asks of one kind, in their order.
+        slots: how many rows share a call at most, 1 or more; or what tells how many may now.
+        kind: asks of equal kind can share a call.
+        ahead: how many times as many rows are in flight, so that calls are full; one slot needs
+            none to come together.
     """
-    waiting, inner = map(_Flight, rows), deque[_Flight]()
-    flying: list[_Flight] = []
+    flights = _Flights(rows, kind)
     while True:
         room = slots if isinstance(slots, int) else slots()
-        while inner and len(flying) < room:
-            flying.append(inner.popleft())
-        flying += islice(waiting, max(0, room - len(flying)))
-        if not flying:
-            return
-        asking: list[tuple[_Flight, list[Ask]]] = []
-        for flight in flying:
+        flights.begin(room if room == 1 else room * ahead)
+        if not flights.ready:
+            if not flights.queue:
+                return
+            flights.hear(room, answer)
+        yield from flights.go_on()
+
+
+class _Flights:
+    """The rows in flight.
+
+    Args:
+        rows: that wait for a place.
+        kind: asks of equal kind can share a call.
+
+    Attributes:
+        ready: those that can go on.
+        queue: what the others have asked.
+    """
+
+    def __init__(self, rows: Iterable[Row[Any]], kind: Callable[[Ask], Hashable]) -> None:
+        self.queue, self.ready = Queue[_Flight](kind), list[_Flight]()
+        self._waiting, self._inner, self._count = map(_Flight, rows), deque[_Flight](), 0
+
+    def begin(self, places: int) -> None:
+        """Let rows that wait take the free places."""
+        free = max(0, places - self._count)
+        begun = [self._inner.popleft() for _ in range(min(free, len(self._inner)))]
+        begun += islice(self._waiting, free - len(begun))
+        self.ready += begun
+        self._count += len(begun)
+
+    def hear(self, room: int, answer: Callable[[list[Ask]], list[Any]]) -> None:
+        """Answer one call's asks."""
+        taken = self.queue.take(room, lambda flight: flight.way)
+        replies = iter(answer([ask for asks in taken.values() for _, ask in asks]))
+        for flight, asks in taken.items():
+            for place, _ in asks:
+                flight.answers[place] = next(replies)
+            flight.open -= len(asks)
+        self.ready += [flight for flight in taken if not flight.open]
+
+    def go_on(self) -> Iterator[Any]:
+        """Let rows that are ready ask on; what those return that end."""
+        going, self.ready = self.ready, []
+        for flight in going:
             try:
                 asks = flight.go_on()
             except StopIteration as stop:
-                inner.extend(_delivered(flight, stop.value))
+                self._leave(_delivered(flight, stop.value))
                 if flight.parent is None:
                     yield stop.value
             except MuseError as error:
-                inner.extend(_failed(flight, error))
+                self._leave(_failed(flight, error))
             else:
-                inner.extend(forked := _forked(flight, asks))
-                asking += [] if forked else [(flight, asks)]
-        replies = iter(answer(flat) if (flat := [a for _, asks in asking for a in asks]) else [])
-        for flight, asks in asking:
-            flight.answers = list(islice(replies, len(asks)))
-        flying = [flight for flight, _ in asking]
+                if forked := _forked(flight, asks):
+                    self._leave(forked)
+                else:
+                    self._wait(flight, asks)
+
+    def _leave(self, others: list[_Flight]) -> None:
+        """A row gives its place back; others want one."""
+        self._count -= 1
+        self._inner.extend(others)
+
+    def _wait(self, flight: _Flight, asks: list[Ask]) -> None:
+        flight.answers, flight.open = [None] * len(asks), len(asks)
+        self.queue.add(flight, asks)
+        if not asks:
+            self.ready.append(flight)
 
 
 def _forked(parent: _Flight, asks: list[Ask]) -> list[_Flight]:
@@ -98,7 +158,7 @@ def _forked(parent: _Flight, asks: list[Ask]) -> list[_Flight]:
         return []
     rows = asks[0].rows
     parent.found, parent.waits, parent.answers = [None] * len(rows), len(rows), [[]]
-    return [_Flight(row, None, parent, place) for place, row in enumerate(rows)] or [parent]
+    return [_Flight(row, parent=parent, place=place) for place, row in enumerate(rows)] or [parent]
 
 
 def _failed(flight: _Flight, error: MuseError) -> list[_Flight]:

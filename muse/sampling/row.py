@@ -230,8 +230,10 @@ class PictureRow:
         if not looks:
             steer, self.latch = self.timing(self.latch, moment)
         apart = self.setup.guidance.emotion is not None
-        plain = not steer or apart or steering.needs_plain
-        at = yield from self.predicted(at, plain or steering.needs_unconditional, plain)
+        needs = steer and not self.rests(at.i)  # a step that rests asks for all at once
+        plain = not steer or (needs and (apart or steering.needs_plain))
+        null = plain or (needs and steering.needs_unconditional)
+        at = yield from self.predicted(at, null, plain)
         if looks:
             seen = yield from self.ahead(at)
             [observed] = yield [Observe(seen, self.job.prompt, logits=False)]
@@ -272,7 +274,7 @@ class PictureRow:
     def steer(self, at: At) -> Generator[list[Ask], list[Any], Steered]:
         """HOW (Sec. IV-A): let the steering find the prediction for a step."""
         setup, steering = self.setup, self.setup.answers.steering
-        first = self.goal is None
+        looks = not self.rests(at.i)
         if self.goal is None:
             if self.before is None:  # steered from the first step: the present one is read
                 at = yield from self.predicted(at)
@@ -283,18 +285,21 @@ class PictureRow:
         dose = abs(setup.intensity)
         if dose < 1:
             at = yield from self.predicted(at)
-        step, rests = self.standing(at, self.goal), setup.rests
-        late = at.i >= rests.look_until * len(setup.grid)
-        looks = first or not (self.resting or late)
+        step = self.standing(at, self.goal)
         made = (steering if looks else steering.follow)(step, self.state)
         steered: Steered = returned(steering, (yield from row_of(steering, made)), Steered)
         if looks:
             self.quiet = steered.quiet
-            self.rest = self.resting = rests.next(self.rest, self.quiet)
+            self.rest = self.resting = setup.rests.next(self.rest, self.quiet)
         elif self.resting:
             self.resting -= 1
         self.state = steered.state
         return steered if dose == 1 else replace(steered, denoised=self.dosed(at, steered, dose))
+
+    def rests(self, i: int) -> bool:
+        """Whether a steered step is not looked at; the first one is."""
+        late = i >= self.setup.rests.look_until * len(self.setup.grid)
+        return self.goal is not None and (self.resting > 0 or late)
 
     def dosed(self, at: At, steered: Steered, dose: float) -> Denoised:
         """What a step is taken with where only a dose of the steering is wanted."""
@@ -330,6 +335,7 @@ class PictureRow:
             advance=lambda denoised: start.blended(at.advance(denoised)[0], at.i + 1),
             onward=lambda x, i, *more: self.onward(start.blended(x, i), i, *more),
             embed=lambda prompt: setup.embed(prompt, False, setup.size),
+            inject=torch.no_grad()(lambda v, *more: v.inject(setup.answers.backbone, at.x, *more)),
             worded=setup.worded,
             source=source,
             feature_names=setup.answers.backbone.feature_names,

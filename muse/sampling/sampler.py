@@ -2,8 +2,8 @@ r"""The sampler: independent rows, shared model calls.
 
 A picture in flight is a *row* (`row`): a generator that reads like the paper's loop for one picture
 and yields what it needs. The *engine* (`engine`) gathers what all rows ask, lets `answers` answer
-it in shared calls, sends the answers back, and starts a waiting job where a row has finished. No
-row waits for its neighbours, and none can see them.
+what most of them wait for in a shared call, sends the answers back, and starts a waiting job where
+a row has finished. No row sees its neighbours.
 
 How the three questions make the known methods:
 
@@ -47,6 +47,7 @@ from muse.sampling.row import PictureRow
 from muse.sampling.search import Rests, Search
 from muse.sampling.setup import Setup
 from muse.sampling.slots import Slots
+from muse.sampling.stacking import kind_of
 from muse.schedulers import DDIM, Solver, TimingPolicy
 from muse.steering import Steering
 
@@ -207,8 +208,9 @@ class Sampler(nn.Module):
     def sample(
         self, jobs: Iterable[Job], slots: int | Slots = 8, watchers: Sequence[Watcher] = ()
     ) -> Generator[Result, None, None]:
-        """Make the pictures of `jobs`, at most `slots` in flight, and yield each as it is done.
-        Jobs are taken from the iterable as slots get free. Where memory runs out, calls are halved.
+        """Make the pictures of `jobs` and yield each as it is done. Twice as many as share a call
+        are in flight, so that calls are full; jobs are taken from the iterable as others end. Where
+        memory runs out, calls are halved.
 
         Args:
             jobs: what to make.
@@ -230,7 +232,7 @@ class Sampler(nn.Module):
             return PictureRow(self.setup_of, job, watching).run()
 
         with memory_told(), frozen(self):
-            for result in run(map(row, jobs), answer, lambda: taken.rows):
+            for result in run(map(row, jobs), answer, lambda: taken.rows, kind_of, taken.ahead):
                 watching.finished(result)
                 yield result
 

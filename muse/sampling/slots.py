@@ -19,10 +19,10 @@ MOST = 64
 """Rows that ``auto`` tries at most: more share no call any better."""
 SHARE = 0.85
 """Of the device's memory that ``auto`` plans with."""
-PLAIN = 100
-"""Rounds without a search after which ``auto`` believes that there is none."""
-ROUNDS = 3
-"""Steered rounds in full slots before ``auto`` believes what it measured."""
+PLAIN = 200
+"""Calls without a search after which ``auto`` believes that there is none."""
+FULL = 3
+"""Calls that searched in all slots before ``auto`` believes what it measured."""
 
 
 class Meter(Protocol):
@@ -36,16 +36,18 @@ class Meter(Protocol):
 
 
 class Slots:
-    """The number of rows in flight; it shrinks when memory runs out, which is told.
+    """The number of rows that share a call; it shrinks when memory runs out, which is told.
 
     Args:
         given: how many, or ``auto``: as many as fit, found by measuring a few and going on from
             there.
         meter: of the device's memory, for ``auto``; None where nothing can be measured.
         tell: is told in a line what changes.
+        ahead: how many times as many pictures are in flight (`muse.sampling.engine.run`); 1 where
+            other processes wait for pictures to make.
 
     Attributes:
-        rows: how many may be in flight now.
+        rows: how many may share a call now.
 
     Raises:
         MuseError: below 1.
@@ -56,15 +58,17 @@ class Slots:
         given: int | Literal["auto"] = 8,
         meter: Meter | None = None,
         tell: Callable[[str], None] = lambda line: None,
+        ahead: int = 2,
     ) -> None:
         if given != "auto" and given < 1:
             raise MuseError(f"slots = {given} is not allowed. Use 1 or more, or auto.")
         self.meter = meter if given == "auto" else None
         self.rows = (16 if meter is None else 1) if given == "auto" else given
         self.tell = tell
+        self.ahead = ahead
         self._calls: int | None = None
         self._base = 0 if self.meter is None else self.meter.peak()
-        self._seen = self._rounds = 0
+        self._seen = self._made = 0
         self._searched = False
 
     def answer(
@@ -99,21 +103,21 @@ class Slots:
         self.tell(f"Out of memory: going on with slots = {self.rows}.")
 
     def _grow(self, asks: Sequence[Ask]) -> None:
-        """Of ``auto``: after a few rounds that searched in all slots, take as many as these say
-        would fit; twice as many at most, and look again. Where none searches for long, rounds that
+        """Of ``auto``: after a few calls that searched in all slots, take as many as these say
+        would fit; twice as many at most, and look again. Where none searches for long, calls that
         only predict count.
         """
         if self.meter is None:
             return
-        self._rounds += 1
+        self._made += 1
         searching = sum(
             isinstance(ask, Judge | Unroll) or (isinstance(ask, Evaluate) and ask.gradient)
             for ask in asks
         )
         self._searched = self._searched or searching > 0
-        busy = searching if self._searched or self._rounds <= PLAIN else len(asks)
+        busy = searching if self._searched or self._made <= PLAIN else len(asks)
         self._seen += busy >= self.rows
-        if self._seen < ROUNDS:
+        if self._seen < FULL:
             return
         each = max(1.0, (self.meter.peak() - self._base) / self.rows)
         fit = int((SHARE * self.meter.total() - self._base) / each)

@@ -26,7 +26,7 @@ def kind_of(ask: Ask) -> Hashable:
     if isinstance(ask, Match):
         return common
     if isinstance(ask, Predict):
-        return *common, ask.take, _shapes(ask.give), id(ask.variation), _shapes(ask.state)
+        return *common, ask.take, _shapes(ask.give)
     if isinstance(ask, Unroll):
         return *common, _shapes(ask.null), len(ask.nodes), ask.guidance, ask.gradient
     there = ask.unconditional is None, ask.plain is None, _shapes(ask.null)

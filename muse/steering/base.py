@@ -24,14 +24,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from muse.backbones import Backbone
-from muse.core.asks import Ask, Evaluate, Evaluation, Judgement, Observation, Predict, Row
+from muse.core.asks import (
+    Ask,
+    Evaluate,
+    Evaluation,
+    Judgement,
+    Observation,
+    Predict,
+    Row,
+    Variation,
+)
 from muse.core.jobs import Job
 from muse.core.results import Trace
 from muse.core.types import Cond, Denoised, Goal, Guidance, MuseError, Node, Tensors
@@ -76,6 +85,8 @@ class Step:
             at node j, with the `Observation` of the prediction that led there; what the solver
             adds comes from the generator `noise`, from the job's own stream where that is None.
         embed: ``embed(prompt)`` is the condition of another prompt, one row.
+        inject: ``inject(variation, cond, state)`` is the latent and the condition that the model is
+            shown under a variation's state (`muse.core.asks.Variation`).
         worded: whether `cond` is that of the job's prompt; False where it came as embeddings, to
             which no word can be added.
         source: the ask for the model's prediction of the source picture at this node, where the
@@ -103,6 +114,7 @@ class Step:
     advance: Callable[[Denoised], Tensor]
     onward: Onward
     embed: Callable[[str], Cond]
+    inject: Callable[[Variation, Cond, Tensors], tuple[Tensor, Cond]]
     worded: bool = True
     source: Predict | None = None
     feature_names: Sequence[str] = ()
@@ -125,23 +137,30 @@ class Step:
         assert isinstance(plain, Denoised)
         return plain
 
-    def guided(self, cond: Cond, give: Tensors | None = None) -> Row[Denoised]:
+    def guided(
+        self, cond: Cond, give: Tensors | None = None, x: Tensor | None = None
+    ) -> Row[Denoised]:
         """The guided prediction under a condition in place of the prompt's, all of it asked for at
         once: the unconditional one too, and, where what is added has a scale of its own
-        (`Guidance.emotion`), the prompt's.
+        (`Guidance.emotion`), the prompt's, as far as they aren't there.
 
         Args:
             cond: of what is added, such as the prompt with more words.
             give: features for all of them, in place of the model's own (`Predict.give`).
+            x: the latent under `cond`, where it is another.
         """
-        conds = {"added": cond}
-        if self.null is not None:
-            conds["null"] = self.null
-        if self.guidance.emotion is not None:
-            conds["plain"] = self.cond
-        found = yield [Predict(self.x, self.node, c, give=give or {}) for c in conds.values()]
-        by = dict(zip(conds, found, strict=True))
-        return self.guidance.mixed(by["added"], by.get("null"), by.get("plain"))
+        give = give or {}
+        unconditional, plain = (None, None) if give else (self.unconditional, self.plain)
+        asks = {"added": Predict(self.x if x is None else x, self.node, cond, give=give)}
+        if self.null is not None and unconditional is None:
+            asks["null"] = Predict(self.x, self.node, self.null, give=give)
+        if self.guidance.emotion is not None and plain is None:
+            asks["plain"] = Predict(self.x, self.node, self.cond, give=give)
+        found = yield [*asks.values()]
+        by: dict[str, Denoised] = dict(zip(asks, found, strict=True))
+        return self.guidance.mixed(
+            by["added"], by.get("null", unconditional), by.get("plain", plain)
+        )
 
     def note(self, iteration: int, found: Evaluation | Judgement) -> None:
         """Record what was found at an iterate of this step, and tell the watchers."""
@@ -283,11 +302,12 @@ class Steering(nn.Module, ABC):
         default it is the plain model's.
 
         Args:
-            step: where the row stands.
+            step: where the row stands, without any prediction (`Step.guided` asks for all at once),
+                but for the unconditional and the plain one where there is an intensity.
             state: what the last step returned.
         """
-        plain = yield from step.predicted()
-        unconditional = step.unconditional
-        if unconditional is None and step.null is not None:
-            [unconditional] = yield [Predict(step.x, step.node, step.null)]
-        return Steered(step.guidance.mixed(plain, unconditional), state)
+        guidance = step.guidance
+        if step.plain is not None:
+            return Steered(guidance.mixed(step.plain, step.unconditional), state)
+        alone = replace(step, guidance=replace(guidance, emotion=None))
+        return Steered((yield from alone.guided(step.cond)), state)

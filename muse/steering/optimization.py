@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from muse.backbones import Backbone
-from muse.core.asks import Ask, Predict
+from muse.core.asks import Ask
 from muse.core.types import Cond, Denoised, MuseError, Tensors
 from muse.steering.base import Steered, Steering, Step
 
@@ -119,8 +119,6 @@ class Optimization(Steering):
 
     def follow(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """The prediction under the state, as it is."""
-        plain = None if step.guidance.emotion is None else (yield from step.predicted())
-        ask = Predict(step.x, step.node, self.told(step).cond, variation=self, state=state)
-        [found] = yield [ask]
-        denoised = step.guidance.mixed(found, step.unconditional, plain)
+        x, cond = step.inject(self, self.told(step).cond, state)
+        denoised = yield from step.guided(cond, x=x)
         return Steered(self.finish(denoised, state), self.carry(state))

@@ -105,8 +105,7 @@ class TextUpdate(Steering):
     def follow(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """The prediction under the text as it is."""
         cond = replaced(worded(step, self.template).cond, state["tokens"])
-        [prediction] = yield [Predict(step.x, step.node, cond)]
-        guided = step.guidance.mixed(prediction, step.unconditional, step.plain)
+        guided = yield from step.guided(cond)
         return Steered(guided, {**state, "count": state["count"] + 1})
 
 

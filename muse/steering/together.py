@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from torch import Tensor
 
 from muse.backbones import Backbone
-from muse.core.asks import Ask, Evaluation, Predict
+from muse.core.asks import Ask, Evaluation
 from muse.core.jobs import Job
 from muse.core.types import Cond, Denoised, MuseError, Tensors, per_row
 from muse.steering.base import Steered, Step
@@ -94,16 +95,9 @@ class TokensAndLatent(ByLatent):
 
     def follow(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """The prediction under S, as it is, and nothing pushed."""
-        asks: list[Ask] = [
-            Predict(
-                step.x, step.node, self.tokens.told(step).cond, variation=self.tokens, state=state
-            )
-        ]
-        if step.null is not None:
-            asks.append(Predict(step.x, step.node, step.null))
-        found = yield asks
-        unconditional = found[1] if step.null is not None else None
-        return Steered(step.guidance.mixed(found[0], unconditional), state)
+        x, cond = step.inject(self.tokens, self.tokens.told(step).cond, state)
+        alone = replace(step, guidance=replace(step.guidance, emotion=None))
+        return Steered((yield from alone.guided(cond, x=x)), state)
 
     def push(self, step: Step, found: Evaluation) -> Tensor:
         """What is added to the noise, (1, ...)."""

@@ -144,7 +144,8 @@ class FitFree(L.LightningModule):
         """Make what is to do of `work`, shared with other processes; and at the end what those
         left that have died.
         """
-        slots = Slots(self.slots, meter_of(self.device), self._note)
+        ahead = 2 if self.tickets.processes == 1 else 1
+        slots = Slots(self.slots, meter_of(self.device), self._note, ahead)
         self.sink.made_by = self._made_by()
         first = self.trainer.is_global_zero
         left = self._left(work) if first else []

@@ -71,12 +71,13 @@ class Desk:
         left, shots = ticket.live.seconds_left, list(ticket.live.shots.values())
         if not shots:
             return "Loading the model."
-        if left is None:
+        if not any(shot.step for shot in shots):
             return "Reading the prompt, and the photo where there is one."
+        done = sum(shot.step == shot.steps for shot in shots)
+        here = f"Step {shots[0].step} of {shots[0].steps}."
         if len(shots) > 2:
-            done = sum(shot.step == shot.steps for shot in shots)
-            return f"{done} of {len(shots)} pictures. {spoken(left)}"
-        return f"Step {shots[0].step} of {shots[0].steps}. {spoken(left)}"
+            here = f"{done} of {len(shots)} pictures."
+        return here if left is None else f"{here} {spoken(left)}"
 
     def cancel(self, visitor: str, tab: str | None = None) -> None:
         """End a visitor's order of one tab, or all of them."""

@@ -20,6 +20,10 @@ from muse.sampling import Sampler
 
 RECENT = 6
 """Steps whose time tells how long the others will take."""
+EARLY = 0.2
+"""Share of an order's steps that tell nothing yet: the first aren't steered, and take a fraction of
+the others' time.
+"""
 
 
 class Cancelled(Exception):  # noqa: N818  (a wish, no error)
@@ -124,10 +128,10 @@ class Live(Watcher):
 
     @property
     def seconds_left(self) -> float | None:
-        """As long as the last steps took each, times the steps that are left; None before the
-        first.
+        """As long as the last steps took each, times the steps that are left; None as long as that
+        can't be told.
         """
-        times = self._times
-        if len(times) < 2:
+        times, all_steps = self._times, sum(shot.steps for shot in list(self.shots.values()))
+        if len(times) < 2 or self.steps_left > (1 - EARLY) * all_steps:
             return None
         return (times[-1] - times[0]) / (len(times) - 1) * self.steps_left
