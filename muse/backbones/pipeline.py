@@ -6,6 +6,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
@@ -302,7 +303,7 @@ class PipelineBackbone(Backbone):
             )
         return (self.vae.config.latent_channels, *(side // self.factor for side in size))
 
-    @property
+    @cached_property
     def feature_names(self) -> Sequence[str]:
         """The names of the denoiser's modules."""
         return [name for name, _ in self.model.named_modules() if name]
