@@ -1,7 +1,7 @@
 """Where the time goes: the paper's loop as it is usually written, then muse's savings one by one.
 
-python benchmarks/waterfall.py                        # muse-mini, about half an hour on two cores
-python benchmarks/waterfall.py --read 40              # with what judges read in as many pictures
+python benchmarks/waterfall.py                # muse-mini, three quarters of an hour on two cores
+python benchmarks/waterfall.py --read 40      # with what judges read in as many pictures
 python benchmarks/waterfall.py --repeats 1 --pictures 1 --lockstep false   # a trial
 """
 
@@ -32,11 +32,12 @@ from muse.sampling.arithmetic import arithmetic
 from muse.schedulers import Never
 
 LEVERS = {
-    "the small decoder": ["backbone"],
-    "the emotion's word, one vector under it": ["steering"],
-    "rests, and no look at the end": ["longest_rest", "look_until"],
+    "the small decoder": ("default", ["backbone"]),
+    "the emotion's word, one vector under it": ("default", ["steering"]),
+    "rests, and no look at the end: `default`": ("default", ["longest_rest", "look_until"]),
+    "half of the steps: `fast`": ("fast", ["scheduler", "steps"]),
 }
-"""What the preset `default` has otherwise than `exact`, each beside those above it; approximate."""
+"""What two presets have otherwise than `exact`, each beside those above it; approximate."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Line:
 
 
 def waterfall(
-    pictures: int = 8,
+    pictures: int = 16,
     slow: int = 2,
     repeats: int = 5,
     read: int = 0,
@@ -80,9 +81,9 @@ def waterfall(
         lines.append(Line(name, made))
     lines.append(_muse("muse, one at a time", exact, slow, 1, repeats))
     lines.append(_muse("muse, 8 together", exact, pictures, 8, repeats, read))
-    default = preset("default", without={"guide", "similarity", "latents", "timing", "loss"})
-    for name, options in LEVERS.items():
-        parts |= {option: default[option] for option in options}
+    for name, (source, options) in LEVERS.items():
+        given = preset(source, without={"guide", "similarity", "latents", "timing", "loss"})
+        parts |= {option: given[option] for option in options}
         sampler = Sampler(**parts).to(device)
         lines.append(_muse(f"+ {name}", sampler, pictures, 8, repeats, read))
     _print(lines)

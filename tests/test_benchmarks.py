@@ -21,7 +21,7 @@ from muse.core.types import Node
 from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
 from muse.sampling import Sampler
-from muse.schedulers import Always, ClipThreshold
+from muse.schedulers import DDIM, Always, ClipThreshold
 from muse.steering import TextShift, TokenOptimization
 from tests.study_parts import Brightness, ByColour
 
@@ -160,6 +160,7 @@ def tiny_parts(tiny_folder: Callable[[str], Path], **more: Any) -> dict[str, Any
         "max_iterations": 1,
         "longest_rest": 0,
         "look_until": 1.0,
+        "scheduler": DDIM(),
         **more,
     }
 
