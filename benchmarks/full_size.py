@@ -124,7 +124,7 @@ def main(
 
     Args:
         model: at its own size, 512 or 1024 px.
-        batches: pictures in flight.
+        batches: pictures in a call.
         steps: sampling steps.
         start: the first steered one.
         iterations: optimiser steps in each steered one.

@@ -196,7 +196,7 @@ def main(
 
     Args:
         models: each at its own size, in bfloat16.
-        batches: pictures in flight.
+        batches: pictures in a call.
         previews: what guide and similarity look through.
     """
     quiet()

@@ -17,6 +17,7 @@ from muse.core.jobs import Job
 from muse.mini.captions import DEVELOPMENT
 from muse.presets.building import preset
 from muse.sampling import Sampler
+from muse.sampling.stacking import rows_of
 
 
 def occupancy(jobs: int = 64, slots: int = 8, config: str = "default", steps: int = 50) -> None:
@@ -24,7 +25,7 @@ def occupancy(jobs: int = 64, slots: int = 8, config: str = "default", steps: in
 
     Args:
         jobs: how many pictures, of the development prompts and all emotions in turn.
-        slots: how many rows are in flight.
+        slots: how many rows share a call.
         config: a preset.
         steps: of sampling.
     """
@@ -39,7 +40,7 @@ def occupancy(jobs: int = 64, slots: int = 8, config: str = "default", steps: in
         took = time.perf_counter() - begun
         for name in ("all", type(group[0]).__name__):
             seconds[name] += took
-            filled[name] += took * pictures(group) / slots
+            filled[name] += took * rows_of(group) / slots
         return found
 
     sampler.answers._answer = timed  # type: ignore[method-assign]
@@ -51,11 +52,6 @@ def occupancy(jobs: int = 64, slots: int = 8, config: str = "default", steps: in
         pass
     for name, took in sorted(seconds.items(), key=lambda pair: -pair[1]):
         print(f"{name}: {filled[name] / took:.0%} full, {took / seconds['all']:.0%} of the time")
-
-
-def pictures(group: Sequence[Any]) -> int:
-    """How many pictures are in a call: both branches of a guided prediction show one tensor."""
-    return len({id(ask.x0 if hasattr(ask, "x0") else ask.x) for ask in group})
 
 
 if __name__ == "__main__":

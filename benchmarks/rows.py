@@ -45,7 +45,7 @@ def compare(rows: int = 128, steps: int = 50, rounds: int = 3) -> None:
     """Print the ratios, each the median of its rounds, whose parts follow each other closely.
 
     Args:
-        rows: pictures in flight.
+        rows: pictures in a call.
         steps: of each.
         rounds: how often everything is timed.
     """

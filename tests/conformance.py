@@ -87,7 +87,7 @@ class Pair:
     def ours(
         self, case: Case, slots: int | None = None, latents: LatentSource | None = None
     ) -> Made:
-        """By muse's sampler, `slots` pictures in flight (None for all)."""
+        """By muse's sampler, `slots` pictures in a call (None for all)."""
         kept = Latents()
         sampler = Sampler(
             self.backbone, ConvNet(width=8), NoSteering(), Never(), MultiEmotionLoss(),

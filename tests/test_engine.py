@@ -1,6 +1,7 @@
 """The engine alone, with rows that ask for numbers."""
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -84,15 +85,16 @@ def test_a_call_waits_for_company():
     assert [(asks[0][0], len(asks)) for asks in made] == [("a", 3), ("a", 2), ("b", 3)]
 
 
-def test_none_waits_for_ever():
-    """However many others there are of another kind."""
-    crowd = (asking(i, "a" * 5) for i in range(400))
-    rows = iter([asking("alone", "ab"), *crowd])
-    made, ends = calls(rows, 3)
-    answered = next(i for i, asks in enumerate(made) if asks[0][0] == "b")
-    assert answered == PATIENCE + 1
-    assert ends.index("alone") < 60
-    assert len(ends) == 401
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_none_waits_for_ever(ahead):
+    """Not who is alone of a kind, nor a long row that ever new ones overtake."""
+    lonely, long, crowd = ("lonely", "ab"), ("long", "a" * 40), ((i, "a" * 5) for i in range(200))
+    for one in (lonely, long):
+        made, ends = calls((asking(*each) for each in (one, *crowd)), 3, ahead)
+        turns = [i for i, asks in enumerate(made) if one[0] in {name for _, name, _ in asks}]
+        assert max(b - a for a, b in pairwise(turns)) <= PATIENCE + 3
+        assert len(turns) == len(one[1])
+        assert one[0] in ends
 
 
 def test_more_rows_than_share_a_call_fill_it():

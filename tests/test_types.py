@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muse.core.types import Denoised, Node, cat_rows, mix, per_row, split_rows
+from muse.core.types import Denoised, Guidance, MuseError, Node, cat_rows, mix, per_row, split_rows
 
 SEEDS = st.integers(0, 2**31 - 1)
 
@@ -130,3 +130,11 @@ def test_stacked_nodes_keep_integer_timesteps():
     assert stacked.timestep.tolist() == [981, 1]
     assert stacked.timestep.dtype == torch.int64
     assert stacked.alpha.shape == stacked.sigma.shape == (2,)
+
+
+def test_a_guided_mix_without_its_unconditional_part_is_refused() -> None:
+    """It would be an unguided one, silently."""
+    one = Denoised(torch.zeros(1, 2), torch.ones(1, 2))
+    assert Guidance(1.0).mixed(one, None) is one
+    with pytest.raises(MuseError, match=r"A guidance scale of 7\.5 mixes with .* Step\.guided"):
+        Guidance(7.5).mixed(one, None)

@@ -202,7 +202,7 @@ class Match:
 @dataclass(frozen=True)
 class Fork:
     """Ask for rows to be run to their ends; answered by the list of what they return. Each takes a
-    slot of its own; the row that asks takes none while it waits. It stands alone in its list.
+    place of its own; the row that asks takes none while it waits. It stands alone in its list.
     """
 
     rows: Sequence[Generator[list[Any], list[Any], Any]]

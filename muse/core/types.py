@@ -1,6 +1,6 @@
 """The values that travel between the parts: predictions, times, conditions, readings, losses.
 
-Shapes: B rows (pictures in flight), K emotions, L text tokens, M emotion tokens, d text width.
+Shapes: B rows (pictures in a call), K emotions, L text tokens, M emotion tokens, d text width.
 Every tensor has the row axis first.
 """
 
@@ -169,7 +169,15 @@ class Guidance:
     ) -> Denoised:
         """The guided prediction, with or without S. Given the `plain` one too, S alone acts at the
         `emotion` scale.
+
+        Raises:
+            MuseError: no unconditional prediction, where the scale needs one.
         """
+        if self.reads_null and unconditional is None:
+            raise MuseError(
+                f"A guidance scale of {self.scale:g} mixes with an unconditional prediction, and "
+                "there is none. A step that rests comes without: ask by `Step.guided`."
+            )
         if plain is None or self.emotion is None:
             return mix(prediction, unconditional, self.scale)
         return mix(prediction, plain, self.emotion, mix(plain, unconditional, self.scale))

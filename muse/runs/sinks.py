@@ -116,7 +116,7 @@ def make(
 
     Args:
         sampler: makes the pictures.
-        jobs: drawn one by one, as slots get free.
+        jobs: drawn one by one, as others end.
         sink: says what is to do, and takes what comes.
         slots: how many pictures share a model call.
         watchers: who looks on.

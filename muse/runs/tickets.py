@@ -113,7 +113,7 @@ class Tickets(Watcher):
         return well
 
     def answered(self) -> None:
-        """Give a sign of life after a round of work, at most one a second."""
+        """Give a sign of life after a call, at most one a second."""
         now = time.monotonic()
         if self._told:
             self._longest = max(self._longest, now - self._told)

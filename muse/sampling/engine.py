@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -21,24 +21,20 @@ class _Flight:
 
     Attributes:
         row: the generator.
-        answers: what it is sent next.
+        answers: what it is sent next, None at the beginning.
         open: how many of them are still to come.
         way: how often it has gone on.
         parent: the row that waits for what this one returns, and at which place.
         place: there.
-        found: what the rows that this one waits for have returned.
-        waits: for how many of them it still does.
         error: what one of them has raised.
     """
 
     row: Row[Any]
-    answers: list[Any] = field(default_factory=list)
+    answers: list[Any] | None = None
     open: int = 0
     way: int = 0
     parent: _Flight | None = None
     place: int = 0
-    found: list[Any] = field(default_factory=list)
-    waits: int = 0
     error: MuseError | None = None
 
     def go_on(self) -> list[Ask]:
@@ -51,7 +47,7 @@ class _Flight:
         error, self.error = self.error, None
         if error is not None:
             return self.row.throw(error)
-        return self.row.send(self.answers) if self.way > 1 else next(self.row)
+        return self.row.send(self.answers)  # type: ignore[arg-type]
 
 
 def run(
@@ -115,6 +111,7 @@ class _Flights:
         taken = self.queue.take(room, lambda flight: flight.way)
         replies = iter(answer([ask for asks in taken.values() for _, ask in asks]))
         for flight, asks in taken.items():
+            assert flight.answers is not None
             for place, _ in asks:
                 flight.answers[place] = next(replies)
             flight.open -= len(asks)
@@ -157,7 +154,7 @@ def _forked(parent: _Flight, asks: list[Ask]) -> list[_Flight]:
     if len(asks) != 1 or not isinstance(asks[0], Fork):
         return []
     rows = asks[0].rows
-    parent.found, parent.waits, parent.answers = [None] * len(rows), len(rows), [[]]
+    parent.answers, parent.open = [[None] * len(rows)], len(rows)
     return [_Flight(row, parent=parent, place=place) for place, row in enumerate(rows)] or [parent]
 
 
@@ -178,9 +175,7 @@ def _delivered(flight: _Flight, value: Any) -> list[_Flight]:
     parent = flight.parent
     if parent is None:
         return []
-    parent.found[flight.place] = value
-    parent.waits -= 1
-    if parent.waits:
-        return []
-    parent.answers = [parent.found]
-    return [parent]
+    assert parent.answers is not None
+    parent.answers[0][flight.place] = value
+    parent.open -= 1
+    return [] if parent.open else [parent]

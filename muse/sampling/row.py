@@ -223,14 +223,14 @@ class PictureRow:
     def look(self, at: At) -> Generator[list[Ask], list[Any], tuple[bool, At]]:
         """WHEN (Sec. IV-B): whether a step is steered; and what had to be predicted for it: the
         unconditional branch, and the plain one to be looked at, to be the step itself, or because
-        steering needs it.
+        steering needs it; a step that rests asks for what it needs by itself.
         """
         moment, steering = Moment(at.i, len(self.setup.grid)), self.setup.answers.steering
         looks, steer = self.timing.needs_similarity(self.latch), False
         if not looks:
             steer, self.latch = self.timing(self.latch, moment)
         apart = self.setup.guidance.emotion is not None
-        needs = steer and not self.rests(at.i)  # a step that rests asks for all at once
+        needs = steer and not self.unlooked(at.i)
         plain = not steer or (needs and (apart or steering.needs_plain))
         null = plain or (needs and steering.needs_unconditional)
         at = yield from self.predicted(at, null, plain)
@@ -274,7 +274,7 @@ class PictureRow:
     def steer(self, at: At) -> Generator[list[Ask], list[Any], Steered]:
         """HOW (Sec. IV-A): let the steering find the prediction for a step."""
         setup, steering = self.setup, self.setup.answers.steering
-        looks = not self.rests(at.i)
+        looks = not self.unlooked(at.i)
         if self.goal is None:
             if self.before is None:  # steered from the first step: the present one is read
                 at = yield from self.predicted(at)
@@ -296,7 +296,7 @@ class PictureRow:
         self.state = steered.state
         return steered if dose == 1 else replace(steered, denoised=self.dosed(at, steered, dose))
 
-    def rests(self, i: int) -> bool:
+    def unlooked(self, i: int) -> bool:
         """Whether a steered step is not looked at; the first one is."""
         late = i >= self.setup.rests.look_until * len(self.setup.grid)
         return self.goal is not None and (self.resting > 0 or late)

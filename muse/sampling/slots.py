@@ -14,6 +14,7 @@ import torch
 from muse.core.asks import Ask, Evaluate, Judge, Unroll
 from muse.core.memory import is_out_of_memory
 from muse.core.types import MuseError
+from muse.sampling.stacking import rows_of
 
 MOST = 64
 """Rows that ``auto`` tries at most: more share no call any better."""
@@ -66,7 +67,7 @@ class Slots:
         self.rows = (16 if meter is None else 1) if given == "auto" else given
         self.tell = tell
         self.ahead = ahead
-        self._calls: int | None = None
+        self._most = sys.maxsize
         self._base = 0 if self.meter is None else self.meter.peak()
         self._seen = self._made = 0
         self._searched = False
@@ -74,31 +75,34 @@ class Slots:
     def answer(
         self, asks: Sequence[Ask], answers: Callable[[Sequence[Ask]], list[Any]]
     ) -> list[Any]:
-        """Answer what all rows ask; where memory runs out, in smaller calls from then on.
+        """Answer asks of one kind; where memory runs out, in smaller calls, and with fewer rows from
+        then on.
 
         Raises:
             Exception: what `answers` raises; out of memory where even one ask is too much.
         """
         replies: list[Any] = []
+        most = self._most
         while len(replies) < len(asks):
-            end = None if self._calls is None else len(replies) + self._calls
-            part = asks[len(replies) : end]
+            part = asks[len(replies) : len(replies) + most]
             try:
                 replies += answers(part)
                 continue
             except Exception as error:
                 if len(part) == 1 or not is_out_of_memory(error):
                     raise
-            self._shrink(len(part))  # outside: the error holds what must be freed
+            most = -(-len(part) // 2)
+            self._shrink(most)  # outside: the error holds what must be freed
         self._grow(asks)
         return replies
 
-    def _shrink(self, asks: int) -> None:
+    def _shrink(self, most: int) -> None:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         self.meter = None
-        self._calls = -(-asks // 2)
+        if self.rows == 1:  # and a row asks for more at once
+            self._most = most
         self.rows = max(1, self.rows // 2)
         self.tell(f"Out of memory: going on with slots = {self.rows}.")
 
@@ -115,7 +119,7 @@ class Slots:
             for ask in asks
         )
         self._searched = self._searched or searching > 0
-        busy = searching if self._searched or self._made <= PLAIN else len(asks)
+        busy = searching if self._searched or self._made <= PLAIN else rows_of(asks)
         self._seen += busy >= self.rows
         if self._seen < FULL:
             return

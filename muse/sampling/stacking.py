@@ -19,10 +19,10 @@ def kind_of(ask: Ask) -> Hashable:
     if isinstance(ask, Fork):
         raise TypeError("A Fork stands alone in its list: the engine answers it.")
     if isinstance(ask, Observe):
-        return Observe, ask.x0.shape, ask.final
+        return Observe, _shape(ask.x0), ask.final
     if isinstance(ask, Judge):
-        return Judge, ask.x0.shape, _shape(ask.noise)
-    common = type(ask), ask.x.shape, _shapes(ask.cond)
+        return Judge, _shape(ask.x0), _shape(ask.noise)
+    common = type(ask), _shape(ask.x), _shapes(ask.cond)
     if isinstance(ask, Match):
         return common
     if isinstance(ask, Predict):
@@ -34,14 +34,20 @@ def kind_of(ask: Ask) -> Hashable:
     return *common, _shapes(ask.state), id(ask.variation), there, _shape(ask.noise), ask.gradient
 
 
+def rows_of(asks: Sequence[Ask]) -> int:
+    """How many rows ask: both branches of a guided prediction show one latent."""
+    latents: list[Any] = asks  # type: ignore[assignment]
+    return len({id(ask.x0 if isinstance(ask, Observe | Judge) else ask.x) for ask in latents})
+
+
 def _shapes(tensors: Mapping[str, Tensor] | None) -> Hashable:
     if tensors is None:
         return None
-    return tuple((name, value.shape) for name, value in tensors.items())
+    return tuple((name, _shape(value)) for name, value in tensors.items())
 
 
 def _shape(tensor: Tensor | None) -> Hashable:
-    return None if tensor is None else tensor.shape
+    return None if tensor is None else (tensor.shape, tensor.dtype)
 
 
 def split_denoised(denoised: Denoised) -> list[Denoised]:

@@ -68,7 +68,8 @@ class Step:
         grid: the row's nodes; `node` is the present one.
         cond: the text condition.
         null: the negative one, or None without guidance.
-        unconditional: this step's unconditional prediction, or None without guidance.
+        unconditional: this step's unconditional prediction; None without guidance, in a step that
+            rests (`Steering.follow`), or where the steering needs none.
         plain: this step's prediction under `cond`, or None where it wasn't needed yet
             (`predicted`).
         goal: what the loss wants.
@@ -234,8 +235,8 @@ class Steering(nn.Module, ABC):
     """
 
     needs_plain: bool = False
-    """Whether every steered step shall come with its plain prediction: it shares a call with the
-    unconditional one then."""
+    """Whether every steered step that is looked at shall come with its plain prediction: it shares
+    a call with the unconditional one then."""
 
     needs_unconditional: bool = True
     """Whether it shall come with its unconditional prediction, where there is guidance; a steering
@@ -302,12 +303,12 @@ class Steering(nn.Module, ABC):
         default it is the plain model's.
 
         Args:
-            step: where the row stands, without any prediction (`Step.guided` asks for all at once),
-                but for the unconditional and the plain one where there is an intensity.
+            step: where the row stands, without predictions but for those that timing or an
+                intensity needed; `Step.guided` asks for the others at once.
             state: what the last step returned.
         """
         guidance = step.guidance
-        if step.plain is not None:
+        if step.plain is not None and (step.unconditional is not None or step.null is None):
             return Steered(guidance.mixed(step.plain, step.unconditional), state)
         alone = replace(step, guidance=replace(guidance, emotion=None))
         return Steered((yield from alone.guided(step.cond)), state)

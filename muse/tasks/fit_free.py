@@ -27,6 +27,8 @@ from muse.tasks.progress import RowProgress
 from muse.tasks.workers import Workers
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+ENOUGH = 16
+"""Jobs for each slot of each process, from which on it matters little who ends last."""
 """Lightning's precisions that leave the weights of all parts in the dtype that they were loaded in.
 """
 
@@ -144,8 +146,10 @@ class FitFree(L.LightningModule):
         """Make what is to do of `work`, shared with other processes; and at the end what those
         left that have died.
         """
-        ahead = 2 if self.tickets.processes == 1 else 1
-        slots = Slots(self.slots, meter_of(self.device), self._note, ahead)
+        others = self.tickets.processes - 1
+        slots = Slots(self.slots, meter_of(self.device), self._note)
+        if others and len(work) < ENOUGH * (1 + others) * slots.rows:
+            slots.ahead = 1  # what one holds, another may wait for
         self.sink.made_by = self._made_by()
         first = self.trainer.is_global_zero
         left = self._left(work) if first else []
@@ -159,7 +163,7 @@ class FitFree(L.LightningModule):
             if gone:
                 names = ", ".join(map(str, gone))
                 self._note(f"Nothing more was heard of process {names}: its jobs are made here.")
-            if first and self.tickets.processes > 1:
+            if first and others:
                 make(self.sampler, work, self.sink, slots, watchers)
 
     def _left(self, work: Sequence[Job]) -> list[Job]:

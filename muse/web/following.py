@@ -74,7 +74,8 @@ class Desk:
         if not any(shot.step for shot in shots):
             return "Reading the prompt, and the photo where there is one."
         done = sum(shot.step == shot.steps for shot in shots)
-        here = f"Step {shots[0].step} of {shots[0].steps}."
+        first = max(shots, key=lambda shot: shot.step)
+        here = f"Step {first.step} of {first.steps}."
         if len(shots) > 2:
             here = f"{done} of {len(shots)} pictures."
         return here if left is None else f"{here} {spoken(left)}"
