@@ -136,5 +136,5 @@ def test_a_guided_mix_without_its_unconditional_part_is_refused() -> None:
     """It would be an unguided one, silently."""
     one = Denoised(torch.zeros(1, 2), torch.ones(1, 2))
     assert Guidance(1.0).mixed(one, None) is one
-    with pytest.raises(MuseError, match=r"A guidance scale of 7\.5 mixes with .* Step\.guided"):
+    with pytest.raises(MuseError, match=r"A guidance scale of 7\.5 mixes with .*`Step\.guided`"):
         Guidance(7.5).mixed(one, None)

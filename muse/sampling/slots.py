@@ -75,7 +75,7 @@ class Slots:
     def answer(
         self, asks: Sequence[Ask], answers: Callable[[Sequence[Ask]], list[Any]]
     ) -> list[Any]:
-        """Answer asks of one kind; where memory runs out, in smaller calls, and with fewer rows from
+        """Answer asks of one kind; where memory runs out, in smaller calls, with fewer rows from
         then on.
 
         Raises:
