@@ -27,10 +27,10 @@ from muse.tasks.progress import RowProgress
 from muse.tasks.workers import Workers
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-ENOUGH = 16
-"""Jobs for each slot of each process, from which on it matters little who ends last."""
 """Lightning's precisions that leave the weights of all parts in the dtype that they were loaded in.
 """
+ENOUGH = 16
+"""Jobs for each slot of each process, from which on it matters little who ends last."""
 
 
 class FitFree(L.LightningModule):
