@@ -44,10 +44,10 @@ class Slots:
             there.
         meter: of the device's memory, for ``auto``; None where nothing can be measured.
         tell: is told in a line what changes.
-        ahead: how many times as many pictures are in flight (`muse.sampling.engine.run`); 1 where
-            other processes wait for pictures to make.
 
     Attributes:
+        ahead: how many times as many pictures are in flight (`muse.sampling.engine.run`): 2, or 1
+            where other processes wait for pictures to make.
         rows: how many may share a call now.
 
     Raises:
@@ -59,14 +59,13 @@ class Slots:
         given: int | Literal["auto"] = 8,
         meter: Meter | None = None,
         tell: Callable[[str], None] = lambda line: None,
-        ahead: int = 2,
     ) -> None:
         if given != "auto" and given < 1:
             raise MuseError(f"slots = {given} is not allowed. Use 1 or more, or auto.")
         self.meter = meter if given == "auto" else None
         self.rows = (16 if meter is None else 1) if given == "auto" else given
         self.tell = tell
-        self.ahead = ahead
+        self.ahead = 2
         self._most = sys.maxsize
         self._base = 0 if self.meter is None else self.meter.peak()
         self._seen = self._made = 0
