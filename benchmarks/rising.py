@@ -4,15 +4,18 @@ muse study configs/studies/intensity.yaml
 python benchmarks/rising.py outputs/studies/intensity
 
 For each emotion the judge's mean probability at each level, and the steps that fall beyond their
-paired 95 % interval (bootstrap over prompts); for each prompt Spearman's correlation of level and
-probability, its mean over the emotions; and thing and place at each level, as a share of level 0's.
+paired 95 % interval (bootstrap over prompts); Spearman's correlation of level and probability, for
+each prompt of the mean over its emotions and for each prompt with each emotion; and thing and place
+at each level, as a share of level 0's.
 """
 
 from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from collections.abc import Callable, Hashable
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -48,14 +51,20 @@ def falls(table: Table, emotion: str) -> list[str]:
     return told
 
 
-def correlations(table: Table) -> dict[str, float]:
-    """Prompt -> Spearman's correlation of level and probability, the mean over its emotions."""
+def correlations(table: Table, of: Callable[[tuple[str, str]], Hashable]) -> list[float]:
+    """Spearman's correlation of level and mean probability, for each group of pictures; ascending.
+
+    Args:
+        table: the probabilities.
+        of: (prompt, emotion) -> its group.
+    """
     levels = torch.tensor([float(level) for level in table])
-    found: dict[str, list[float]] = defaultdict(list)
-    for key in set.intersection(*(set(of) for of in table.values())):
-        values = torch.tensor([of[key] for of in table.values()])
-        found[key[0]].append(float(spearman_corrcoef(values, levels)))
-    return {prompt: float(np.mean(each)) for prompt, each in found.items()}
+    groups: dict[Hashable, list[list[float]]] = defaultdict(list)
+    for key in set.intersection(*(set(values) for values in table.values())):
+        groups[of(key)].append([values[key] for values in table.values()])
+    return sorted(
+        float(spearman_corrcoef(torch.tensor(np.mean(rows, 0)), levels)) for rows in groups.values()
+    )
 
 
 def main(study: Path, judge: str = "judge: p_target") -> None:
@@ -76,8 +85,10 @@ def main(study: Path, judge: str = "judge: p_target") -> None:
         print(f"| {emotion} |", " | ".join(f"{mean:.3f}" for mean in means), f"| {told} |")
     means = [np.mean(list(of.values())) for of in table.values()]
     print("| all |", " | ".join(f"{mean:.3f}" for mean in means), "| |")
-    each = sorted(correlations(table).values())
-    print(f"\nSpearman a prompt: median {np.median(each):.2f}, least {each[0]:.2f}")
+    print()
+    for told, group in (("prompt's mean", itemgetter(0)), ("picture's", itemgetter(0, 1))):
+        each = correlations(table, group)
+        print(f"Spearman of a {told}: median {np.median(each):.2f}, least {each[0]:.2f}")
     for part in ("thing", "place"):
         shares = [np.mean(list(of.values())) for of in read(study, part).values()]
         kept = " ".join(f"{share / shares[0]:.1%}" for share in shares)

@@ -6,6 +6,7 @@ import csv
 import importlib
 import json
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -206,10 +207,9 @@ def test_what_rises_and_what_falls(tmp_path: Path, capsys: pytest.CaptureFixture
     lines += [f"{level},a cat,awe,{p},1,1" for level, p in ((0, 0.2), (0.5, 0.9), (1, 0.1))]
     (tmp_path / "pictures.csv").write_text("\n".join(lines))
     found = rising.read(tmp_path, "judge: p_target")
-    assert rising.correlations(found) == {
-        "a dog": pytest.approx(1, abs=1e-4),
-        "a cat": pytest.approx(-0.5, abs=1e-4),
-    }
+    assert rising.correlations(found, itemgetter(0)) == pytest.approx([-0.5, 1], abs=1e-4)
+    # the mean of both prompts is 0.1, 0.7, 0.55
+    assert rising.correlations(found, itemgetter(1)) == pytest.approx([0.5], abs=1e-4)
     assert rising.falls(found, "awe") == []
     falling = {
         level: {(name, "awe"): of["a cat", "awe"] for name in ("a cat", "a lion")}
@@ -219,7 +219,8 @@ def test_what_rises_and_what_falls(tmp_path: Path, capsys: pytest.CaptureFixture
     rising.main(tmp_path)
     told = capsys.readouterr().out.splitlines()
     assert "| awe | 0.100 | 0.700 | 0.550 | none |" in told
-    assert "Spearman a prompt: median 0.25, least -0.50" in told
+    assert "Spearman of a prompt's mean: median 0.25, least -0.50" in told
+    assert "Spearman of a picture's: median 0.25, least -0.50" in told
     assert "place kept, of level 0's: 100.0% 87.5% 75.0%" in told
 
 
