@@ -7,11 +7,12 @@ python benchmarks/waterfall.py --repeats 1 --pictures 1 --lockstep false   # a t
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from statistics import mean, median
-from typing import Any
 
 import references
 import torch
@@ -42,13 +43,14 @@ LEVERS = {
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table: seconds a picture, its cost, and pictures by job id."""
+    """A row of the table: what is made, how many pictures, and muse's own sampler, where it is."""
 
     name: str
-    seconds: float
-    gflop: float | None = None
-    gradients: float | None = None
-    pictures: Mapping[str, Tensor] | None = None
+    work: Callable[[], object]
+    count: int
+    sampler: Sampler | None = None
+    seconds: list[float] = field(default_factory=list)
+    """A picture, of each round."""
 
 
 def waterfall(
@@ -64,29 +66,36 @@ def waterfall(
     Args:
         pictures: a repeat, of the development prompts.
         slow: of those made one by one.
-        repeats: medians are of so many.
-        read: pictures that judges read, for each approximate line; 0 leaves that out.
+        repeats: rounds, in each of which every line is made once; medians are of them.
+        read: pictures that judges read, for each of muse's lines; 0 leaves that out.
         lockstep: whether R3 is measured, which compiles.
         device: where; None takes a GPU where there is one.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     parts = preset("exact")
     exact = Sampler(**parts).to(device)
-    lines = [_plain(parts, pictures, repeats)]
+    lines = [_plain(Sampler(**{**parts, "timing": Never()}).to(device), pictures)]
     for name, kind in references.KINDS.items():
         if kind.rows > 1 and not lockstep:
             continue
         count = slow if kind.rows == 1 else pictures
-        made = _seconds(lambda k=kind, c=count: references.make(exact, k, jobs(c)), repeats, count)
-        lines.append(Line(name, made))
-    lines.append(_muse("muse, one at a time", exact, slow, 1, repeats))
-    lines.append(_muse("muse, 8 together", exact, pictures, 8, repeats, read))
+        lines.append(Line(name, partial(references.make, exact, kind, jobs(count)), count))
+    lines.append(_muse("muse, one at a time", exact, slow, 1))
+    lines.append(_muse("muse, 8 together", exact, pictures, 8))
     for name, (source, options) in LEVERS.items():
         given = preset(source, without={"guide", "similarity", "latents", "timing", "loss"})
         parts |= {option: given[option] for option in options}
-        sampler = Sampler(**parts).to(device)
-        lines.append(_muse(f"+ {name}", sampler, pictures, 8, repeats, read))
-    _print(lines)
+        lines.append(_muse(f"+ {name}", Sampler(**parts).to(device), pictures, 8))
+    for number in range(repeats + 1):
+        for line in lines:
+            begun = _now()
+            line.work()
+            line.seconds.append((_now() - begun) / line.count)
+        told = ", ".join(f"{line.seconds[-1]:.2f}" for line in lines)
+        print(f"round {number} of {repeats}: {told} s a picture", file=sys.stderr, flush=True)
+    for line in lines:
+        del line.seconds[0]  # compiles, and fills caches
+    _print(lines, read)
 
 
 def jobs(count: int, first: int = 0) -> list[Job]:
@@ -97,16 +106,6 @@ def jobs(count: int, first: int = 0) -> list[Job]:
     ]
 
 
-def _seconds(work: Callable[[], object], repeats: int, count: int) -> float:
-    """The median, a picture; the first time, which compiles and fills caches, doesn't count."""
-    times = []
-    for _ in range(repeats + 1):
-        begun = _now()
-        work()
-        times.append((_now() - begun) / count)
-    return median(times[1:])
-
-
 def _now() -> float:
     """Seconds, once a GPU has done all that it was asked."""
     if torch.cuda.is_available():
@@ -114,44 +113,43 @@ def _now() -> float:
     return time.perf_counter()
 
 
-def _plain(parts: Mapping[str, Any], count: int, repeats: int) -> Line:
-    sampler = Sampler(**{**parts, "timing": Never()})
+def _plain(sampler: Sampler, count: int) -> Line:
     work = [Job(job.id, job.prompt, None, job.seed) for job in jobs(count)]
-    return Line("plain pictures", _seconds(lambda: list(sampler.sample(work, 8)), repeats, count))
+    return Line("plain pictures", lambda: list(sampler.sample(work, 8)), count)
 
 
-def _muse(name: str, sampler: Sampler, count: int, slots: int, repeats: int, read: int = 0) -> Line:
-    results: list[Any] = []
-
-    def work() -> None:
-        results[:] = sampler.sample(jobs(count), slots)
-
-    seconds = _seconds(work, repeats, count)
-    counted = arithmetic(sampler)
-    costs: list[Cost] = [result.cost for result in results]
-    seen = {r.job.id: r.image for r in sampler.sample(jobs(read), slots)} if read else None
-    return Line(
-        name,
-        seconds,
-        mean(counted.of(asdict(cost)) for cost in costs) / 1e9,
-        mean(cost.gradients for cost in costs),
-        seen,
-    )
+def _muse(name: str, sampler: Sampler, count: int, slots: int) -> Line:
+    return Line(name, lambda: list(sampler.sample(jobs(count), slots)), count, sampler)
 
 
-def _print(lines: Sequence[Line]) -> None:
-    plain, naive = lines[0].seconds, lines[1].seconds
-    readers = _readers() if any(line.pictures for line in lines) else []
-    names = [reader.name for reader in readers]
-    heads = ["", "s a picture", "of R0", "of plain", "gradients", "GFLOP", *names]
+def _print(lines: Sequence[Line], read: int) -> None:
+    plain, naive = lines[0], lines[1]
+    readers = _readers() if read else []
+    heads = ["", "s a picture", "of R0", "of plain", "gradients", "GFLOP"]
+    heads += [reader.name for reader in readers]
     print("|", " | ".join(heads), "|")
     print("|" + "---|" * len(heads))
     for line in lines:
-        cells = [line.name, f"{line.seconds:.2f}", f"{naive / line.seconds:.1f} x",
-                 f"{line.seconds / plain:.1f} x"]  # fmt: skip
-        cells += ["" if v is None else f"{v:.0f}" for v in (line.gradients, line.gflop)]
-        cells += [_read(each, line.pictures) if line.pictures else "" for each in readers]
-        print("|", " | ".join(cells), "|", flush=True)
+        cells = [line.name, f"{median(line.seconds):.2f}", f"{_times(naive, line):.1f} x",
+                 f"{_times(line, plain):.1f} x"]  # fmt: skip
+        if line.sampler is not None:
+            cells += _counted(line.sampler, line.count)
+            made = {r.job.id: r.image for r in line.sampler.sample(jobs(read), 8)} if read else {}
+            cells += [_read(each, made) for each in readers]
+        print("|", " | ".join(cells + [""] * (len(heads) - len(cells))), "|", flush=True)
+
+
+def _times(line: Line, other: Line) -> float:
+    """How many times as long as another, the median of the rounds: machines drift between them."""
+    return median(a / b for a, b in zip(line.seconds, other.seconds, strict=True))
+
+
+def _counted(sampler: Sampler, count: int) -> list[str]:
+    """Evaluations with gradient, and GFLOP, a picture."""
+    costs: list[Cost] = [result.cost for result in sampler.sample(jobs(count), 8)]
+    of = arithmetic(sampler).of
+    gflop = mean(of(asdict(cost)) for cost in costs) / 1e9
+    return [f"{mean(cost.gradients for cost in costs):.0f}", f"{gflop:.0f}"]
 
 
 def _readers() -> list[Metric]:

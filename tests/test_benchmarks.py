@@ -111,20 +111,27 @@ def toy_parts(name: str = "default", **more: Any) -> dict[str, Any]:
 def test_step_rules_go_down_from_frozen_states(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On the toy: a line for each search, from states of the first to the last step."""
-    work = transfer.toy(flow=False).jobs[:1]
+    """On the toy: a line for each search, from states that the sampler searches."""
+    work = transfer.toy(flow=False).jobs[:3]
     monkeypatch.setattr(steps, "preset", toy_parts)
     monkeypatch.setattr(steps, "jobs", lambda: work)
     every = steps.searches()
     assert {search.units for search in every.values()} == {"whole", "dimensions"}
-    few = {name: every[name] for name in ("Adam 0.2", "Polyak 0.2", "Polyak 0.2, dimensions")}
+    names = "Adam 0.2", "Polyak 0.2", "LineSearch 0.2", "Polyak 0.2, dimensions"
+    few = {name: every[name] for name in names}
     monkeypatch.setattr(steps, "searches", lambda: few)
-    steps.steps(states=5, evaluations=2)
+    made: list[Sampler] = []
+    monkeypatch.setattr(steps, "Sampler", lambda **parts: made.append(Sampler(**parts)) or made[0])
+    steps.steps(states=15, evaluations=2)
     told = capsys.readouterr().out
-    assert told.startswith("5 states. Six steps of Adam 0.2: ")
-    assert [line.split(" | ")[0] for line in told.splitlines()[-3:]] == [f"| {n}" for n in few]
-    asks = steps.frozen(Sampler(**toy_parts()), work[0])
-    assert [ask.step for ask in asks][::4] == [0, 5]
+    assert [line.split(" | ")[0] for line in told.splitlines()[-4:]] == [f"| {n}" for n in few]
+    assert not any(part.training for part in made[0].modules())  # batch norms read rows apart
+    asks = [ask for job in work for ask in steps.frozen(made[0], job)]
+    assert told.startswith(f"{len(asks)} states. Six steps of Adam 0.2: ")
+    losses = steps.descended(made[0], asks, few["LineSearch 0.2"], 3, 2)
+    assert losses.shape == (len(asks), 4)
+    assert (losses[:, 0] > steps.TOLERANCE).all()
+    assert (losses.diff(dim=1) <= 0).all()  # every step was tried
 
 
 @torch.no_grad()
