@@ -13,8 +13,8 @@ from muse.metrics.base import read_each
 from muse.metrics.features import Extractor
 from muse.metrics.references import Reference
 
-BATCH = 64
-"""Pictures of the reference in memory at a time."""
+BATCH = 16
+"""Pictures of the reference in memory at a time: an autoencoder is slower with more of them."""
 
 
 class FeatureSpace(nn.Module):

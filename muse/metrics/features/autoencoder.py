@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional as F
@@ -33,6 +34,7 @@ class AutoencoderFeatures(Extractor):
     ) -> None:
         super().__init__()
         self.vae = load(AutoencoderKL, autoencoder, "autoencoder", low_cpu_mem_usage=False)
+        self.vae.to(memory_format=torch.channels_last)  # faster, equal to rounding
         self.of, self.size = of, size
 
     def forward(self, image: Tensor) -> Tensor:
