@@ -23,7 +23,7 @@ from muse.runs.png_settings import read_png_settings
 from muse.web.catalog import Catalog
 from muse.web.form import fitting
 from muse.web.grid_tab import ended
-from muse.web.runs_tab import sides
+from muse.web.runs_tab import EMPTY, sides
 from muse.web.server import _bound
 from muse.web.shelf import Found
 from tests.test_web import bomb, sent
@@ -192,6 +192,10 @@ def test_a_grid_fills(client):
 def test_a_sheet_tells_what_its_dashed_edges_mean():
     assert ended(4, {"0-0": True, "0-1": None}) == "2 of 4 pictures are made."
     assert "reads 1 of them otherwise" in ended(2, {"0-0": True, "0-1": False})
+
+
+def test_runs_that_are_not_there_yet_are_told(served):
+    assert EMPTY in httpx.get(served.url).text
 
 
 def test_a_slider_tells_which_side_is_which():

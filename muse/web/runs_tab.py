@@ -16,6 +16,7 @@ from muse.web.shelf import Found, Shelf
 from muse.web.showing import lend
 
 NONE = "No picture is like that."
+EMPTY = "There are no runs yet. Make a picture first."
 SHOWN = 60
 """Pictures of a search that are laid out."""
 
@@ -35,7 +36,8 @@ def runs_tab(shelf: Shelf) -> gr.Dropdown:
         words = gr.Textbox("", label="Prompt", placeholder="dog park", min_width=160)
         emotion = gr.Dropdown(["any", "plain", *WHEEL], value="any", label="Emotion", min_width=120)
         right = gr.Radio(["all", "right", "wrong"], value="all", label="Read as wanted")
-    notice = gr.HTML("", elem_id="runs-notice", padding=False)
+    told = "" if names else drawing.notice(EMPTY)  # no field changes then, and no search is made
+    notice = gr.HTML(told, elem_id="runs-notice", padding=False)
     with gr.Row(equal_height=False, elem_classes="m-columns"):
         with gr.Column(scale=6, min_width=320):
             gallery = gr.Gallery(
@@ -57,7 +59,7 @@ def runs_tab(shelf: Shelf) -> gr.Dropdown:
 
     def search(run: str | None, prompt: str, emotion: str, right: Any) -> tuple[Any, ...]:
         if run is None:
-            return [], [], drawing.notice("There are no runs yet. Make a picture first.")
+            return [], [], drawing.notice(EMPTY)
         try:
             hits = shelf.search(run, prompt, "" if emotion == "any" else emotion, right)
         except MuseError as error:
