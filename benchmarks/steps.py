@@ -1,6 +1,6 @@
 """How far step rules get from the same states: loss after so many evaluations, on muse-mini.
 
-python benchmarks/steps.py                    100 states of the development prompts, a quarter hour
+python benchmarks/steps.py                    100 states of the development prompts, half an hour
 python benchmarks/steps.py --states 20 --stretch true
 """
 
