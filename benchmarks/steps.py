@@ -144,9 +144,9 @@ def descended(
         }
         while shown:
             turn = [i for i in shown if shown[i].trial] or list(shown)
-            wanted = [not shown[i].trial and len(losses[i]) < count for i in turn]
+            gradient = not shown[turn[0]].trial and len(losses[turn[0]]) < count  # of all in a turn
             found: list[Evaluation] = sampler.answers(
-                [replace(shown[i], gradient=want) for i, want in zip(turn, wanted, strict=True)]
+                [replace(shown[i], gradient=gradient) for i in turn]
             )
             for i, one in zip(turn, found, strict=True):
                 ask = shown.pop(i)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from muse.core.emotions import EMOTIONS
 from muse.core.jobs import Job
-from muse.core.results import Cost
+from muse.core.results import Result
 from muse.guides import ConvNet
 from muse.metrics import ClipScore, EmotionAccuracy, EmotionContentAccuracy, Metric
 from muse.metrics.base import Made
@@ -49,6 +49,8 @@ class Line:
     work: Callable[[], object]
     count: int
     sampler: Sampler | None = None
+    results: Sequence[Result] = ()
+    """What muse made last."""
     seconds: list[float] = field(default_factory=list)
     """A picture, of each round."""
 
@@ -119,7 +121,12 @@ def _plain(sampler: Sampler, count: int) -> Line:
 
 
 def _muse(name: str, sampler: Sampler, count: int, slots: int) -> Line:
-    return Line(name, lambda: list(sampler.sample(jobs(count), slots)), count, sampler)
+    results: list[Result] = []
+
+    def work() -> None:
+        results[:] = sampler.sample(jobs(count), slots)
+
+    return Line(name, work, count, sampler, results)
 
 
 def _print(lines: Sequence[Line], read: int) -> None:
@@ -133,7 +140,7 @@ def _print(lines: Sequence[Line], read: int) -> None:
         cells = [line.name, f"{median(line.seconds):.2f}", f"{_times(naive, line):.1f} x",
                  f"{_times(line, plain):.1f} x"]  # fmt: skip
         if line.sampler is not None:
-            cells += _counted(line.sampler, line.count)
+            cells += _counted(line.sampler, line.results)
             made = {r.job.id: r.image for r in line.sampler.sample(jobs(read), 8)} if read else {}
             cells += [_read(each, made) for each in readers]
         print("|", " | ".join(cells + [""] * (len(heads) - len(cells))), "|", flush=True)
@@ -144,10 +151,9 @@ def _times(line: Line, other: Line) -> float:
     return median(a / b for a, b in zip(line.seconds, other.seconds, strict=True))
 
 
-def _counted(sampler: Sampler, count: int) -> list[str]:
+def _counted(sampler: Sampler, results: Sequence[Result]) -> list[str]:
     """Evaluations with gradient, and GFLOP, a picture."""
-    costs: list[Cost] = [result.cost for result in sampler.sample(jobs(count), 8)]
-    of = arithmetic(sampler).of
+    costs, of = [result.cost for result in results], arithmetic(sampler).of
     gflop = mean(of(asdict(cost)) for cost in costs) / 1e9
     return [f"{mean(cost.gradients for cost in costs):.0f}", f"{gflop:.0f}"]
 

@@ -126,6 +126,10 @@ def test_step_rules_go_down_from_frozen_states(
     told = capsys.readouterr().out
     assert [line.split(" | ")[0] for line in told.splitlines()[-4:]] == [f"| {n}" for n in few]
     assert not any(part.training for part in made[0].modules())  # batch norms read rows apart
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "TOLERANCE", float("-inf"))
+        asks = steps.frozen(made[0], work[0])
+        assert [ask.step for ask in asks][::4] == [0, 5]
     asks = [ask for job in work for ask in steps.frozen(made[0], job)]
     assert told.startswith(f"{len(asks)} states. Six steps of Adam 0.2: ")
     losses = steps.descended(made[0], asks, few["LineSearch 0.2"], 3, 2)
