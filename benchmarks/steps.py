@@ -1,6 +1,7 @@
 """How far step rules get from the same states: loss after so many evaluations, on muse-mini.
 
 python benchmarks/steps.py                    100 states of the development prompts, half an hour
+python benchmarks/steps.py --by_line true     from those that `LineSearch` comes by
 python benchmarks/steps.py --states 20 --stretch true
 """
 
@@ -56,6 +57,7 @@ def searches() -> Searches:
         "LBFGS 0.2": LBFGS(reach=0.2),
         "LineSearch 0.2": LineSearch(reach=0.2),
         "LineSearch 0.5": LineSearch(reach=0.5),
+        "LineSearch 0.2, 2 trials": LineSearch(reach=0.2, trials=2),
     }
     found: Searches = {name: TextShift(rule=rule) for name, rule in rules.items()}
     for name in ("Adam 0.1", "Polyak 0.2", "LBFGS 0.2"):
@@ -63,7 +65,13 @@ def searches() -> Searches:
     return found
 
 
-def steps(states: int = 100, evaluations: int = 8, stretch: bool = False, rows: int = 10) -> None:
+def steps(
+    states: int = 100,
+    evaluations: int = 8,
+    stretch: bool = False,
+    rows: int = 10,
+    by_line: bool = False,
+) -> None:
     """Print, for each rule, how often it reaches in few evaluations what six steps of Adam reach at
     the best of its rates, and how often a step lowers the loss.
 
@@ -75,8 +83,14 @@ def steps(states: int = 100, evaluations: int = 8, stretch: bool = False, rows: 
             in 0.1 to 10, and divided by it again where the UNet reads it: the same plain model. The
             states are then those of a search in units of each dimension.
         rows: states that share a call.
+        by_line: whether the states are those that a search by `LineSearch` comes by, with as many
+            gradients as `default` has.
     """
     parts = {**preset("default"), "longest_rest": 0, "look_until": 1.0}  # late states too
+    if by_line:
+        line = LineSearch()
+        parts["steering"].stepper = line
+        parts["max_iterations"] *= 1 + line.trials
     sampler = Sampler(**parts).eval().requires_grad_(False)  # asked here as it asks itself
     if stretch:
         stretched(sampler)

@@ -23,7 +23,7 @@ from muse.latents import GaussianNoise
 from muse.losses import MultiEmotionLoss
 from muse.sampling import Sampler
 from muse.schedulers import DDIM, Always, ClipThreshold
-from muse.steering import TextShift, TokenOptimization
+from muse.steering import LineSearch, TextShift, TokenOptimization
 from tests.study_parts import Brightness, ByColour
 
 ROOT = Path(__file__).parent.parent
@@ -121,7 +121,7 @@ def test_step_rules_go_down_from_frozen_states(
     few = {name: every[name] for name in names}
     monkeypatch.setattr(steps, "searches", lambda: few)
     made: list[Sampler] = []
-    monkeypatch.setattr(steps, "Sampler", lambda **parts: made.append(Sampler(**parts)) or made[0])
+    monkeypatch.setattr(steps, "Sampler", lambda **parts: made.append(Sampler(**parts)) or made[-1])
     steps.steps(states=15, evaluations=2)
     told = capsys.readouterr().out
     assert [line.split(" | ")[0] for line in told.splitlines()[-4:]] == [f"| {n}" for n in few]
@@ -132,6 +132,11 @@ def test_step_rules_go_down_from_frozen_states(
         assert [ask.step for ask in asks][::4] == [0, 5]
     asks = [ask for job in work for ask in steps.frozen(made[0], job)]
     assert told.startswith(f"{len(asks)} states. Six steps of Adam 0.2: ")
+    steps.steps(states=5, evaluations=2, by_line=True)
+    line = made[-1]
+    assert isinstance(line.answers.steering, TextShift)
+    assert isinstance(line.answers.steering.stepper, LineSearch)
+    assert line.setup.search.max_iterations == 10
     losses = steps.descended(made[0], asks, few["LineSearch 0.2"], 3, 2)
     assert losses.shape == (len(asks), 4)
     assert (losses[:, 0] > steps.TOLERANCE).all()

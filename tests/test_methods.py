@@ -439,9 +439,9 @@ def test_gauss_newton_brings_a_straight_margin_to_its_aim_at_once() -> None:
     torch.testing.assert_close(no_bound[:3].square().mean(1).sqrt(), torch.full((3,), 0.1).double())
 
 
-def test_a_line_search_shortens_a_step_until_the_loss_falls() -> None:
+def test_a_line_search_shortens_a_step_until_the_loss_falls_and_goes_on_while_it_does() -> None:
     """On L = x^2 / 2 times 1, 100 and 100: by the parabola, which is exact there, a tenth at
-    least; a step that lowers the loss is kept as it is.
+    least and half as far again at least; a trial that is higher is taken back.
     """
     rule = LineSearch(aim=-1750.0, reach=1000.0, trials=3)
     times = torch.tensor([1.0, 100.0, 100.0]).double()
@@ -456,10 +456,47 @@ def test_a_line_search_shortens_a_step_until_the_loss_falls() -> None:
     far, third = 1752 / 2, 2200 / 300
     torch.testing.assert_close(way[0], way.new_tensor([2, 2 - far, 2 - far / 10, 2 - far / 100, 0]))
     torch.testing.assert_close(way[1], way.new_tensor([3, 3 - third, 0, 0, 0]))
-    kept = 30 - (45000 + 1750) / 3000
-    torch.testing.assert_close(way[2], way.new_tensor([30, kept, kept, kept, kept]))
+    onward = 30 - (45000 + 1750) / 3000
+    torch.testing.assert_close(way[2], way.new_tensor([30, onward, 0, -15, 0]))
     assert state["left"].tolist() == [0, 0, 0]
     assert not rule.tries({name: value[:1] for name, value in state.items()})
+
+
+def test_line_searches_along_conjugate_directions_end_where_a_quadratic_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In as many gradients as it has dimensions, where each search is exact (Nocedal & Wright 2006,
+    Thm. 5.1), rows apart; steepest descent, with which a sampling step begins, is far from there.
+    """
+    monkeypatch.setattr("muse.steering.line_search.NEAR", 1e-6)
+    rule = LineSearch(aim=-1.0, reach=1e3, trials=12)
+    curve = torch.tensor([[1.0, 5.0, 30.0], [40.0, 2.0, 2.0]]).double()
+    ends = {}
+    for name in ("conjugate", "steepest"):
+        x = torch.tensor([[3.0, 2.0, 1.0], [0.5, -4.0, 3.0]]).double()
+        state = cat_rows([rule.init(x[:1])] * 2)
+        for k in range(3):
+            begun = torch.full((2,), k if name == "conjugate" else 0)
+            move, state = rule(curve * x, state, (curve * x**2).sum(1) / 2, begun, begun)
+            for _ in range(12):
+                x = x + move
+                move, state = rule.tried(state, (curve * x**2).sum(1) / 2)
+            x = x + move
+            assert state["left"].tolist() == [0, 0]
+        ends[name] = (curve * x**2).sum(1) / 2
+    assert (ends["conjugate"] < 1e-9).all()
+    assert (ends["steepest"] > 1e-3).all()
+
+
+def test_a_line_search_stays_where_nothing_slopes_or_nothing_is_wanted() -> None:
+    rule, index = LineSearch(aim=0.15), torch.zeros(2)
+    x, loss = torch.tensor([[1.0, 2.0], [1.0, 2.0]]), torch.tensor([2.0, 0.1])
+    slope = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+    move, state = rule(slope, cat_rows([rule.init(x[:1])] * 2), loss, index, index)
+    for left in (4, 3, 2, 1, 0, 0):
+        assert move.tolist() == [[0, 0], [0, 0]]
+        assert state["left"].tolist() == [left, 0]
+        move, state = rule.tried(state, loss)
 
 
 def test_trials_take_no_gradient() -> None:
