@@ -1,6 +1,6 @@
 """How far step rules get from the same states: loss after so many evaluations, on muse-mini.
 
-python benchmarks/steps.py                    100 states of the development prompts, half an hour
+python benchmarks/steps.py                    100 states of the development prompts, ten minutes
 python benchmarks/steps.py --by_line true     from those that `LineSearch` comes by
 python benchmarks/steps.py --states 20 --stretch true
 """
@@ -67,7 +67,7 @@ def searches() -> Searches:
 
 def steps(
     states: int = 100,
-    evaluations: int = 8,
+    evaluations: int = SIX,
     stretch: bool = False,
     rows: int = 10,
     by_line: bool = False,

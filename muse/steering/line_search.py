@@ -11,7 +11,8 @@ from muse.steering.rules import Aimed, TrialRule
 DECREASE = 1e-4
 """Of what the slope promises, how much a first step must keep (Nocedal & Wright 2006, Sec. 3.1)."""
 NEAR = 0.15
-"""A trial this much longer or shorter than the best one is not worth a pass."""
+"""Another trial is not worth a pass where it is less than this much longer or shorter than the best
+one."""
 
 
 class LineSearch(Aimed, TrialRule):
@@ -31,9 +32,9 @@ class LineSearch(Aimed, TrialRule):
     - once a longer one is higher: the least of the parabola through 0, the best t and the longer
       one, no nearer to the longer than a quarter of the gap.
 
-    The best one is where the next gradient is taken, when `trials` are spent or the next would be
-    next to it. Where no gradient follows (the last iteration, a trial below the tolerance) a step
-    has cost passes without gradient alone.
+    The best one is where the next gradient is taken, when `trials` are spent or another would be
+    within 15 % of it. Where no gradient follows (the last iteration, a trial below the tolerance) a
+    step has cost passes without gradient alone.
 
     Trials count as iterations (`max_iterations`). Where a steering makes one evaluation a step
     (`TokensAndLatent`) none is made, and this is `Polyak`.
