@@ -2,6 +2,7 @@
 
 python -m benchmarks.transfer                               hours; the same command goes on
 python -m benchmarks.transfer --cases '[toy, toy flow]'     minutes
+python -m benchmarks.transfer --rules '[Adam 0.1, Polyak]'  some columns; others are gone on with
 
 In each case the rules of `RULES`, as they are, stand beside Adam at each of `RATES`, the best of
 which is what a search for that very case would find. Whether the target is reached says the guide
@@ -37,19 +38,19 @@ from muse.presets.building import preset
 from muse.pretrained.packaged import PACKAGED
 from muse.sampling import Sampler
 from muse.schedulers import ClipThreshold
-from muse.steering import Adam, Polyak, TextShift, TokenOptimization
+from muse.steering import Adam, LineSearch, Polyak, StepRule, TextShift
 
 FLOW = "muse-mini-flow"
 REACH = 0.2
 RATES = 0.02, 0.05, 0.1, 0.2, 0.5
 SEARCH = partial(TextShift, template="{prompt}, {emotion}")
 """That of the preset `default`, but for how far it steps."""
-RULES: dict[str, Callable[[], TokenOptimization]] = {
-    **{f"Adam {rate:g}": partial(SEARCH, rule=Adam(rate)) for rate in RATES},
-    "Polyak": lambda: SEARCH(rule=Polyak(reach=REACH)),
-    "Polyak, dimensions": lambda: SEARCH(rule=Polyak(reach=REACH), units="dimensions"),
+RULES: dict[str, tuple[Callable[[], StepRule], dict[str, Any]]] = {
+    **{f"Adam {rate:g}": (partial(Adam, rate), {}) for rate in RATES},
+    "Polyak": (partial(Polyak, reach=REACH), {}),
+    "LineSearch": (partial(LineSearch, reach=REACH, trials=2), {"max_iterations": 5}),
 }
-"""Name -> the search; in units of the whole text, or of each of its dimensions."""
+"""Name -> the rule, and what else it changes of a sampler's parts: trials count as iterations."""
 
 
 @dataclass
@@ -128,7 +129,7 @@ def mini(count: int, **changed: Any) -> Case:
 
 def _stretched(count: int) -> Case:
     case = mini(count)
-    stretched(Sampler(**case.parts, steering=TokenOptimization()))
+    stretched(Sampler(**case.parts, steering=SEARCH()))
     return case
 
 
@@ -156,9 +157,11 @@ if FLOW in PACKAGED:
     )
 
 
-def made(case: Case, steering: TokenOptimization, slots: int) -> Iterator[Row]:
-    """A case's pictures under a search."""
-    for result in Sampler(**case.parts, steering=steering).sample(case.jobs, slots):
+def made(case: Case, name: str, slots: int) -> Iterator[Row]:
+    """A case's pictures under one of `RULES`."""
+    rule, changed = RULES[name]
+    parts = {**case.parts, **changed, "steering": SEARCH(rule=rule())}
+    for result in Sampler(**parts).sample(case.jobs, slots):
         if result.image is None:  # not finite: a rate that was too high
             yield Row(0, 0, 0, 0, result.cost.gradients)
             continue
@@ -174,6 +177,7 @@ def made(case: Case, steering: TokenOptimization, slots: int) -> Iterator[Row]:
 
 def transfer(
     cases: list[str] | None = None,
+    rules: list[str] | None = None,
     count: int = 20,
     slots: int = 8,
     file: Path = Path("outputs/transfer.csv"),
@@ -182,6 +186,7 @@ def transfer(
 
     Args:
         cases: names of `CASES`; None: all.
+        rules: names of `RULES`; None: all.
         count: pictures of each case of muse-mini under each rule; the toy makes 64.
         slots: rows in flight.
         file: the results, one line for each case and rule.
@@ -196,11 +201,11 @@ def transfer(
     print("|---|---|---|---|---|---|---|")
     file.parent.mkdir(parents=True, exist_ok=True)
     for name in cases or CASES:
-        left = [rule for rule in RULES if rule not in found[name]]
+        left = [rule for rule in rules or RULES if rule not in found[name]]
         case = CASES[name](count) if left else None
         for rule in left:
             assert case is not None
-            rows = [list(vars(row).values()) for row in made(case, RULES[rule](), slots)]
+            rows = [list(vars(row).values()) for row in made(case, rule, slots)]
             means = [sum(values) / len(rows) for values in zip(*rows, strict=True)]
             found[name][rule] = Row(*means)
             with file.open("a", newline="") as lines:
@@ -213,8 +218,7 @@ def transfer(
 def show(found: dict[str, dict[str, Row]]) -> None:
     """Each case: the best rate's result, and what each rule reaches of it."""
     for name, rules in found.items():
-        plain = {f"Adam {rate:g}" for rate in RATES}
-        rates = {rule: row for rule, row in rules.items() if rule in plain}
+        rates = {rule: row for rule, row in rules.items() if rule.startswith("Adam")}
         best = max(rates, key=lambda rule: (rates[rule].reached, rates[rule].p))
         bar = rates[best]
         told = [

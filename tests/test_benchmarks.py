@@ -75,11 +75,9 @@ def test_a_case_goes_on_where_it_stopped(
     case = transfer.toy(flow=False)
     case.parts["steps"], case.jobs = 4, case.jobs[:4]
     monkeypatch.setitem(transfer.CASES, "small", lambda count: case)
-    rules = {name: transfer.RULES[name] for name in ("Adam 0.1", "Polyak")}
-    monkeypatch.setattr(transfer, "RULES", rules)
     file = tmp_path / "found.csv"
     file.write_text("small,Adam 0.1,20,0.5,0.25,1,0.4,12\nsmall,Polyak,5,1,1,1,1,1\n")
-    transfer.transfer(["small"], file=file)
+    transfer.transfer(["small"], ["Adam 0.1", "Polyak"], file=file)
     with file.open(newline="") as lines:
         rows = list(csv.reader(lines))
     assert [row[:3] for row in rows[1:]] == [["small", "Polyak", "5"], ["small", "Polyak", "20"]]
@@ -90,16 +88,16 @@ def test_a_case_goes_on_where_it_stopped(
     assert f"Polyak: {reached / 0.5:.2f}, {p / 0.4:.2f}, " in told
 
 
-def test_the_best_rate_is_one_in_units_of_the_whole_text(
+def test_rules_are_set_beside_the_best_of_adams_rates(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    rows = {"Adam 0.1": 0.5, "Adam 0.1, dimensions": 1.0, "Polyak, dimensions": 0.25}
+    rows = {"Adam 0.1": 0.25, "Adam 0.2": 0.5, "Polyak": 1.0}
     found = {rule: transfer.Row(reached, 0, 0, reached, 1) for rule, reached in rows.items()}
     transfer.show({"case": found})
     told = capsys.readouterr().out
-    assert told.startswith("| case | Adam 0.1 | 50% |")
-    assert "Adam 0.1, dimensions: 2.00, 2.00, " in told
-    assert "Polyak, dimensions: 0.50, 0.50, " in told
+    assert told.startswith("| case | Adam 0.2 | 50% |")
+    assert "Adam 0.1: 0.50, 0.50, " in told
+    assert "Polyak: 2.00, 2.00, " in told
 
 
 def toy_parts(name: str = "default", **more: Any) -> dict[str, Any]:
