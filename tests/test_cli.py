@@ -53,6 +53,9 @@ def test_help_and_version_come_without_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    module = [sys.executable, "-m", "muse", "--help"]
+    asked = subprocess.run(module, capture_output=True, text=True, check=True)
+    assert asked.stdout in done.stdout
     for name, (_, line) in COMMANDS.items():
         assert name in done.stdout
         assert line in done.stdout

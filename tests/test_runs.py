@@ -406,15 +406,19 @@ def test_status_sums_up_what_there_is(run: Path, capsys: pytest.CaptureFixture[s
     assert "There is no run in" in one_line(capsys)
 
 
-def test_rate_leaves_pauses_out_and_survives_a_clock_that_was_set() -> None:
+def test_rate_leaves_pauses_out_and_counts_what_is_done_together() -> None:
     steady = [(10.0 * n, 10.0) for n in range(5)]
     assert rate_of(steady) == pytest.approx(360)
     paused = steady + [(10.0 * n + 5000.0, 10.0) for n in range(5, 10)]
     assert rate_of(paused) == pytest.approx(360)
     together = [(60.0 * (n // 4), 60.0) for n in range(12)]
-    assert rate_of(together) == pytest.approx(11 / 120 * 3600)
-    assert rate_of([(5.0, 1.0)]) is None
-    assert rate_of([(5.0, 1.0), (5.0, 1.0)]) is None
+    assert rate_of(together) == pytest.approx(4 * 60)
+    at_once = [(7200.0 + 0.01 * n, 7200.0) for n in range(8)]
+    assert rate_of(at_once) == pytest.approx(4, rel=1e-4)
+    overlapping = [(10.0 * n, 40.0) for n in range(200)]
+    assert rate_of(overlapping) == pytest.approx(360, rel=0.02)
+    assert rate_of([(5.0, 1.0)]) == pytest.approx(3600)
+    assert rate_of([]) is None
 
 
 # What decides pixels

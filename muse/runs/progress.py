@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from math import inf
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,8 +14,6 @@ from muse.runs.records import Layout, Record
 
 LATEST = 60
 """Pictures that the rate is taken from."""
-PAUSE = 2.0
-"""A gap so many times as long as the slowest picture took is a pause of the run."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +82,17 @@ def progress_of(folder: Path, ids: Sequence[str], records: Sequence[Record]) -> 
 
 
 def rate_of(pictures: Sequence[tuple[float, float]]) -> float | None:
-    """Pictures an hour; pauses of the run, and a clock that was set, are left out.
+    """Pictures an hour of the time in which at least one was being made: pauses of the run are left
+    out, and pictures that are done together count for as long as they took.
 
     Args:
         pictures: when each was done, in seconds and in that order, and how long it took.
     """
-    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(pictures)]
-    longest = PAUSE * max((seconds for _, seconds in pictures), default=0.0)
-    counted = [gap for gap in gaps if gap <= max(longest, 1.0)]
-    return 3600.0 * len(counted) / sum(counted) if sum(counted) > 0 else None
+    busy, until = 0.0, -inf
+    for begun, done in sorted((done - seconds, done) for done, seconds in pictures):
+        busy += max(0.0, done - max(begun, until))
+        until = max(until, done)
+    return 3600.0 * len(pictures) / busy if busy > 0 else None
 
 
 def _active(folder: Path) -> bool:
