@@ -219,6 +219,9 @@ def show(found: dict[str, dict[str, Row]]) -> None:
     """Each case: the best rate's result, and what each rule reaches of it."""
     for name, rules in found.items():
         rates = {rule: row for rule, row in rules.items() if rule.startswith("Adam")}
+        if not rates:
+            print(f"| {name} | no rate of Adam is made yet |")
+            continue
         best = max(rates, key=lambda rule: (rates[rule].reached, rates[rule].p))
         bar = rates[best]
         told = [

@@ -98,6 +98,8 @@ def test_rules_are_set_beside_the_best_of_adams_rates(
     assert told.startswith("| case | Adam 0.2 | 50% |")
     assert "Adam 0.1: 0.50, 0.50, " in told
     assert "Polyak: 2.00, 2.00, " in told
+    transfer.show({"case": {"Polyak": found["Polyak"]}})
+    assert capsys.readouterr().out == "| case | no rate of Adam is made yet |\n"
 
 
 def toy_parts(name: str = "default", **more: Any) -> dict[str, Any]:
