@@ -92,7 +92,7 @@ def test_a_name_from_before_is_read():
 
 
 def test_the_package_itself_holds_the_doors_alone():
-    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "cli.py"}
+    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "__main__.py", "cli.py"}
 
 
 @pytest.mark.parametrize("folder", THIRD_PARTY)
