@@ -54,7 +54,7 @@ class KeptFrame(LatentSource):
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
     ) -> Generator[list[Ask], list[Any], Start]:
         """Where it stands, the picture at all later nodes, and the mask; asks for nothing."""
-        latent = picture_latent(job, backbone, cond, size)
+        latent = picture_latent(self, job, backbone, cond, size)
         noise = torch.randn(latent.shape, generator=job.noise()).to(latent)
         first = min(backbone.start_node(self.strength, len(grid)), len(grid) - 1)
         noised = Denoised(latent, noise)

@@ -26,7 +26,13 @@ from muse.guides import ConvNet
 from muse.runs.deciding import Deciding
 from muse.sampling import Sampler
 from muse.schedulers import Always, DPMSolver2M
-from muse.steering import BestOfN, EmotionWord, NoiseOptimization
+from muse.steering import (
+    BestOfN,
+    EmotionWord,
+    NoiseOptimization,
+    TrainingFreeGuidance,
+    UniversalGuidance,
+)
 from tests import toy
 
 TOY = str(Path(__file__).parent.parent / "configs" / "toy.yaml")
@@ -193,8 +199,10 @@ def test_another_solver_goes_along():
     ("steering", "intensity", "told"),
     [
         (EmotionWord(), -0.5, "EmotionWord doesn't"),
-        (BestOfN(2), 0.5, "BestOfN moves by itself"),
-        (NoiseOptimization(1), 0.5, "NoiseOptimization moves by itself"),
+        (BestOfN(2), 0.5, "BestOfN moves to others by itself"),
+        (NoiseOptimization(1), 0.5, "NoiseOptimization moves to others by itself"),
+        (UniversalGuidance(recurrences=2), 0.5, "UniversalGuidance moves to others by itself"),
+        (TrainingFreeGuidance(recurrences=2), 0.5, "TrainingFreeGuidance moves to others"),
     ],
 )
 def test_a_steering_without_it_is_a_line(steering, intensity, told):
@@ -203,6 +211,11 @@ def test_a_steering_without_it_is_a_line(steering, intensity, told):
     job = replace(AWE, intensity=intensity)
     [failed] = made([job], steering=steering)
     assert told in failed.failure
+
+
+def test_less_of_all_eight_is_a_line():
+    [failed] = made([replace(AWE, target=dict.fromkeys(EMOTIONS, 1 / 8), intensity=-1.0)])
+    assert "the target has all eight. Take one out of it" in failed.failure
 
 
 def test_a_word_has_it(tiny_folder: Callable[[str], Path]):

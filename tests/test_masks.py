@@ -462,7 +462,7 @@ def test_masks_that_are_none(name: str, says: str, files: Path) -> None:
 
 
 def test_a_view_that_is_none() -> None:
-    with pytest.raises(MuseError, match="mask_view = 'Inside' is not allowed"):
+    with pytest.raises(MuseError, match="mask_view 'Inside' is not allowed"):
         cells(GaussianNoise(), mask_view="Inside")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -16,10 +17,13 @@ from muse.core.emotions import EMOTIONS, distribution
 from muse.core.jobs import Job
 from muse.core.results import Cost, Result
 from muse.core.types import Goal, MuseError, Node, cat_rows
+from muse.latents import NullTextInversion
+from muse.losses import MultiEmotionLoss
 from muse.presets.building import PARAMETERS, preset
 from muse.schedulers import DDIM, Always, Never, StepWindow
 from muse.steering import (
     LBFGS,
+    Adam,
     BestOfN,
     GaussNewton,
     LineSearch,
@@ -499,6 +503,69 @@ def test_a_line_search_stays_where_nothing_slopes_or_nothing_is_wanted() -> None
         move, state = rule.tried(state, loss)
 
 
+@pytest.mark.parametrize("start", [-3.0, -1.0, -0.3])
+def test_a_line_search_tries_no_length_twice(start: float) -> None:
+    """On the log-loss of a wall behind a valley: a trial between two others may be no better."""
+
+    def valley(x: Tensor) -> Tensor:
+        return (torch.nn.functional.softplus(-4 * x) + (6 * (x - 3)).exp())[:, 0]
+
+    rule, index = LineSearch(aim=0.0, reach=10.0, trials=6), torch.zeros(1)
+    x = torch.tensor([[start]]).double().requires_grad_()
+    [slope] = torch.autograd.grad(valley(x).sum(), [x])
+    x = x.detach()
+    least, lengths = valley(x), []
+    move, state = rule(slope, rule.init(x), least, index, index)
+    while rule.tries(state):
+        x = x + move
+        least = torch.minimum(least, valley(x))
+        lengths.append(state["length"].item())
+        move, state = rule.tried(state, valley(x))
+    assert len(lengths) > 1
+    assert len(set(lengths)) == len(lengths)
+    torch.testing.assert_close(valley(x + move), least, msg="it ends at the best one")
+
+
+def test_gauss_newton_goes_on_where_the_loss_is_no_probabilitys() -> None:
+    """Between an aim below 0 and 0 the margin is no number: a step is as long as the reach."""
+    rule, index = GaussNewton(aim=-0.1, reach=0.2), torch.zeros(3)
+    slope = torch.tensor([[3.0, 4.0]] * 3)
+    loss = torch.tensor([0.5, -0.05, -0.2])
+    move, _ = rule(slope, cat_rows([rule.init(slope[:1])] * 3), loss, index, index)
+    reach = torch.tensor(0.2 * 2**0.5)
+    torch.testing.assert_close(move.norm(dim=1), torch.stack([reach, reach, 0 * reach]))
+
+
+@pytest.mark.parametrize("rule", [Polyak, GaussNewton, LBFGS])
+def test_a_rule_that_stands_at_its_aim_is_not_asked_again(rule: Callable[[], StepRule]) -> None:
+    """It aims at a total, and the search may be told to end at the target's term."""
+    options: dict[str, Any] = {"stop_on": "target", "tolerance": 1e-3, "max_iterations": 8}
+    steering = TokenOptimization(rule=rule())
+    made = make(sampler(steering=steering, timing=Always(), steps=20, **options), JOBS)
+    stood = 0
+    for result in made.values():
+        inner = result.trace.inner
+        looks = list(zip(inner["step"], inner["total"], inner["loss_target"], strict=True))
+        for (step, total, target), after in pairwise(looks):
+            if total <= 5e-4 and target >= 1e-3:
+                stood += 1
+                assert step != after[0], "the next look is another step's"
+    assert stood > 10
+
+
+def test_a_steering_with_a_strength_of_its_own_reads_no_other() -> None:
+    """A scale of what is added is told to do nothing, and costs nothing."""
+    for steering in (UniversalGuidance(), TrainingFreeGuidance(), TokensAndLatent()):
+        options: dict[str, Any] = {"steering": steering, "timing": Always(), "steps": 4}
+        without = make(sampler(**options), JOBS[:1])[JOBS[0].id]
+        scaled = sampler(**options, emotion_scale=4.0)
+        found = make(scaled, JOBS[:1])[JOBS[0].id]
+        assert same(found, without)
+        assert found.cost == without.cost
+        [line] = scaled.remarks([JOBS[0].prompt])
+        assert line.startswith(f"emotion_scale 4 does nothing with {type(steering).__name__}")
+
+
 def test_trials_take_no_gradient() -> None:
     """Each step's evaluations as the search asks for them: a gradient, trials, a gradient."""
     search = TokenOptimization(scale=0.02, rule=LineSearch(reach=3.0, trials=2))
@@ -825,6 +892,8 @@ def test_near_the_end_nothing_is_looked_at() -> None:
         assert result.trace.iterations == [5] * 6 + [0] * 4
         # the first look reads the present prediction; each look ends with one that isn't stepped
         assert result.cost == Cost(10 + 1 + 6 + 4, 6 * 5, 2 + 6, 6 * 5)
+    made = make(sampler(timing=Always(), steps=25, look_until=0.28, tolerance=-9.0), JOBS[:1])
+    assert {int(step) for one in made.values() for step in one.trace.inner["step"]} == set(range(7))
     with pytest.raises(MuseError, match="longest_rest = -1 is not allowed"):
         sampler(longest_rest=-1)
     with pytest.raises(MuseError, match="look_until = 0 is out of range"):
@@ -835,7 +904,10 @@ def test_near_the_end_nothing_is_looked_at() -> None:
     ("make_it", "says"),
     [
         (lambda: UniversalGuidance(-1.0), "strength = -1 is not allowed. Use 0 or more"),
-        (lambda: UniversalGuidance(recurrences=0), "recurrences = 0 is not allowed. Use 1 or more"),
+        (
+            lambda: UniversalGuidance(recurrences=0),
+            "recurrences = 0 is not allowed. Use a whole number, 1 or more",
+        ),
         (lambda: TrainingFreeGuidance(mu=float("nan")), "mu = nan"),
         (lambda: TrainingFreeGuidance(recurrent_until=2), "recurrent_until = 2 is out of range"),
         (lambda: TextUpdate(every=0), "every = 0"),
@@ -852,10 +924,44 @@ def test_near_the_end_nothing_is_looked_at() -> None:
         (lambda: ParticleResampling(stop=1.5), "stop = 1.5 are not allowed. Use shares"),
         (lambda: ParticleResampling(start=0.9), "start = 0.9 and stop = 0.8 are not allowed"),
         (lambda: ParticleResampling(scale=-1), "scale = -1"),
-        (lambda: ParticleResampling(potential="best"), "Use max, difference or sum"),  # type: ignore[arg-type]
+        (lambda: ParticleResampling(potential="best"), "Use one of: max, difference, sum"),  # type: ignore[arg-type]
         (lambda: ZeroOrderSearch(likeness=1), "likeness = 1 is out of range"),
+        *[
+            (
+                partial(kind, **{name: "Other"}),
+                f"{name} 'Other' is not allowed. Use one of: {told}",
+            )
+            for kind, name, told in [
+                (NoiseOptimization, "optimizer", "adam, sgd"),
+                (Adam, "decay_over", "step, iteration"),
+                (TokenOptimization, "units", "whole, dimensions"),
+                (TokensAndLatent, "unit", "noise, guidance"),
+                (TrainingFreeGuidance, "rho_schedule", "increase, decrease, constant"),
+                (TrainingFreeGuidance, "mu_schedule", "increase, decrease, constant"),
+                (TrainingFreeGuidance, "sigma_schedule", "decrease, constant"),
+                (TrainingFreeGuidance, "rho_unit", "likelihood, loss, guidance"),
+                (MultiEmotionLoss, "similar_rule", "ring, same_polarity"),
+                (sampler, "stop_on", "total, target"),
+                (sampler, "keep", "best, last"),
+            ]
+        ],
     ],
 )
 def test_options_out_of_range(make_it: Callable[[], Steering], says: str) -> None:
     with pytest.raises(MuseError, match=says):
         make_it()
+
+
+def test_each_step_has_its_number_of_iterations() -> None:
+    """Where a steering has moved to the node that it stood at, too: it is one step, one latent."""
+    steering = NoiseOptimization(2)
+    for timing, counted in ((Always(), [2, 0, 0, 0, 0]), (StepWindow(0.4), [0, 0, 2, 0, 0])):
+        [made_one] = make(sampler(steering=steering, timing=timing, steps=5), JOBS[:1]).values()
+        assert made_one.trace.iterations == counted
+        assert made_one.path is not None
+        assert len(made_one.path) == 6
+
+
+def test_noise_is_not_optimised_through_nulls_that_were_fitted() -> None:
+    with pytest.raises(MuseError, match="NullTextInversion has fitted one to each"):
+        sampler(steering=NoiseOptimization(1), latents=NullTextInversion())

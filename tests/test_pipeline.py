@@ -26,6 +26,7 @@ from muse.core.jobs import Job
 from muse.core.registry import available
 from muse.core.types import MuseError
 from muse.guides import ClipSimilarity, ConvNet, GuideEnsemble
+from muse.latents import DDIMInversion, NullTextInversion, PartialNoise
 from muse.losses import MultiEmotionLoss
 from muse.pipeline.inputs import noise_of
 from muse.presets.building import built, laid
@@ -33,7 +34,7 @@ from muse.pretrained.packaged import locate
 from muse.runs.deciding import described
 from muse.sampling import Sampler
 from muse.schedulers import Always, ClipThreshold, StepWindow
-from muse.steering import TextShift, TokenOptimization
+from muse.steering import BestOfN, ParticleResampling, TextShift, TokenOptimization
 from tests.tiny import FAMILIES
 from tests.toy import sampler
 
@@ -406,6 +407,35 @@ def test_guidance_left_out_is_the_backbones_own_for_the_sampler_too() -> None:
     assert sampler(backbone=Distilled(), guidance_scale=3.0).setup.guidance.scale == 3
 
 
+def test_an_edit_starts_as_the_pipelines_inversion_says(mini: MusePipeline) -> None:
+    """Any of them, with its own options; and none loses the picture without a word."""
+    given = mini(PROMPTS[0], generator=seeded(0), num_inference_steps=4, output_type="pt").images
+    options: dict[str, Any] = {"image": given, "num_inference_steps": 4, "output_type": "pt"}
+    kept = mini.inversion
+    try:
+        usual = mini(PROMPTS[0], **options).images
+        mini.inversion = DDIMInversion(kept.fixed_point, prompt="")
+        other = mini(PROMPTS[0], **options).images
+        mini.inversion = PartialNoise(0.5)
+        noised = mini(PROMPTS[0], **options).images
+        mini.inversion = NullTextInversion(2)
+        with pytest.raises(MuseError, match="guidance_scale 1 reads none"):
+            mini(PROMPTS[0], **options)
+    finally:
+        mini.inversion = kept
+    assert torch.equal(mini(PROMPTS[0], **options).images, usual)
+    assert not torch.equal(other, usual)
+    assert not torch.equal(noised, usual)
+    assert (noised - given).abs().mean() < 0.2, "half of it is still there"
+    steered: dict[str, Any] = {"emotion": "awe", "timing": Always(), **options}
+    for steering, says in (
+        (BestOfN(2), "BestOfN draws fresh noise, which would lose the picture to edit"),
+        (ParticleResampling(2), "2 particles began alike"),
+    ):
+        with pytest.raises(MuseError, match=says):
+            mini(PROMPTS[0], steering=steering, **steered)
+
+
 def test_pictures_come_in_many_forms(mini: MusePipeline) -> None:
     """Plain edits lead back to what they were given: at guidance 1 inversion is undone."""
     options: dict[str, Any] = {"num_inference_steps": 10, "output_type": "pt"}
@@ -461,6 +491,19 @@ def test_pictures_come_in_many_forms(mini: MusePipeline) -> None:
         ({"steps": 3}, "option 'steps' is not allowed"),
         ({"callback_on_step_end_tensor_inputs": ["prompt_embeds"]}, "Use ['latents'] or []"),
         ({"callback_on_step_end": lambda *_: {"latents": torch.zeros(2)}}, "Return (1, 2)"),
+        ({"callback_on_step_end": lambda *_: {"latents": None}}, "latents are None. Return (1, 2)"),
+        ({"callback_on_step_end": lambda *_: 3}, "latents are 3. Return (1, 2), or nothing"),
+        ({"tolerance": None}, "tolerance = None is not allowed. Use a number"),
+        ({"tolerance": float("nan")}, "tolerance = nan is not allowed"),
+        ({"max_iterations": 2.5}, "max_iterations = 2.5 is not allowed. Use a whole number"),
+        ({"longest_rest": None}, "longest_rest = None is not allowed"),
+        ({"look_until": "x"}, "look_until = 'x' is not allowed"),
+        ({"emotion_scale": "x"}, "emotion_scale = 'x' is not allowed"),
+        ({"scheduler": "ddim"}, "scheduler is 'ddim'. Give a Solver."),
+        ({"timing": None}, "timing is None. Give a TimingPolicy."),
+        ({"steering": TokenOptimization}, "steering is the class TokenOptimization. Give a Steer"),
+        ({"emotion": {3: 1}}, "Unknown emotion 3."),
+        ({"emotion": "awe:1e308,fear:1e308"}, "weights beyond all numbers"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_one_line(toy: MusePipeline, given: dict[str, Any], says: str) -> None:

@@ -305,6 +305,17 @@ def test_the_word_is_the_prompt_with_it(tiny_folder: Callable[[str], Path], scal
     assert (word - twin).abs().max() > 1e-2
 
 
+@pytest.mark.parametrize("steering", [EmotionWord(), PlugAndPlay()])
+def test_the_word_stays_where_nothing_is_looked_at(
+    tiny_folder: Callable[[str], Path], job: Job, steering: Steering
+) -> None:
+    backbone = load_backbone(str(tiny_folder("sd")))
+    whole, late = (
+        made(pipeline_sampler(backbone, steering, look_until=until), job) for until in (1.0, 0.4)
+    )
+    assert torch.equal(late[0], whole[0])
+
+
 def test_the_word_may_have_a_scale_of_its_own(tiny_folder: Callable[[str], Path]) -> None:
     """c + w (c_word - c) at guidance 1, by hand for one step."""
     backbone = load_backbone(str(tiny_folder("sd")))

@@ -1,6 +1,7 @@
 """The inner loop alone, fed with made-up evaluations."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -111,3 +112,19 @@ def test_the_trace_has_every_iteration():
 def test_below_zero_iterations_are_refused():
     with pytest.raises(MuseError, match="max_iterations = -1 is not allowed"):
         of(iterations=-1)
+
+
+def test_a_gradient_that_moves_nothing_ends_it():
+    """No look would find more; after a trial one with gradient would."""
+    for trial, gradient, ends in ((False, {"number": ONE}, True), (True, {"number": ONE}, False),
+                                  (False, {}, False)):  # fmt: skip
+        running = of().run(replace(ASK, trial=trial), Trace(inherent="fear"))
+        [ask] = next(running)
+        found = replace(evaluation(ask, 3.0), proposal=ask.state, gradient=gradient)
+        if ends:
+            with pytest.raises(StopIteration) as stop:
+                running.send([found])
+            assert stop.value.value is found
+        else:
+            [again] = running.send([found])
+            assert again.iteration == 1

@@ -20,7 +20,7 @@ from torch import Tensor
 from examples.my_solver import AdamsBashforth
 from muse.backbones import Backbone, GaussianMixture, load_backbone
 from muse.backbones.variance_preserving import scheduler_grid
-from muse.core.types import Cond, MuseError, Node
+from muse.core.types import Cond, Denoised, MuseError, Node
 from muse.latents import DDIMInversion, GaussianNoise
 from muse.schedulers import DDIM, DPMSolver2M, Solver, TimeGrid
 from tests.toy import conditions, jobs, make, same, sampler
@@ -117,6 +117,18 @@ def test_rows_are_apart_bit_for_bit(name: str, flow: bool) -> None:
         for job_id, result in make(made, wanted[::-1], slots).items():
             assert same(result, alone[job_id])
     assert all(result.path.isfinite().all() for result in alone.values() if result.path is not None)
+
+
+def test_a_node_that_stands_twice_is_passed() -> None:
+    """1,000 leading steps of 1,000 with an offset of 1 are clamped to 999, 999, 998, ..."""
+    grid = TimeGrid.vp(1000)
+    assert grid[0].timestep == grid[1].timestep
+    solver, x = DPMSolver2M(), torch.ones(1, 2).double()
+    state = solver.init()
+    for i in range(4):
+        denoised = Denoised.from_eps(x, 0.5 * x, grid[i].alpha, grid[i].sigma)
+        x, state = solver(denoised, state, grid, i, torch.Generator())
+        assert x.isfinite().all()
 
 
 def test_noise_is_the_rows_own_stream() -> None:

@@ -10,12 +10,12 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from muse.core.types import MuseError
+from muse.core.errors import MuseError, check_choice
 
 EMOTIONS = (
     "amusement",
@@ -82,6 +82,7 @@ def neighbours(emotion: str, rule: SimilarRule = "ring") -> tuple[str, ...]:
 @cache
 def neighbour_table(rule: SimilarRule = "ring") -> Tensor:
     """Which emotions are similar to which, (K, K) of zeros and ones."""
+    check_choice("similar_rule", rule, get_args(SimilarRule))
     near = [neighbours(emotion, rule) for emotion in EMOTIONS]
     return torch.tensor([[float(other in row) for other in EMOTIONS] for row in near])
 
@@ -95,9 +96,9 @@ def spread_over(target: Tensor, table: Tensor) -> Tensor:
     return (target[:, :, None] * share).sum(1)
 
 
-def check_emotion(name: str) -> str:
+def check_emotion(name: object) -> str:
     """Return the emotion's name in lower case, or raise a `MuseError` with the nearest names."""
-    given = name.strip().lower()
+    given = str(name).strip().lower()
     if given in EMOTIONS:
         return given
     near = difflib.get_close_matches(given, EMOTIONS, n=1, cutoff=0.5)
@@ -122,6 +123,8 @@ def parse_target(given: str | Mapping[str, float]) -> dict[str, float]:
             raise MuseError(f"Target {given!r} names {emotion!r} twice. Give each emotion once.")
         weights[emotion] = weight
     total = sum(weights.values())
+    if not math.isfinite(total):
+        raise MuseError(f"Target {given!r} has weights beyond all numbers. Give smaller ones.")
     if abs(total - 1) < 1e-12:  # so that a target that was parsed once stays bit for bit
         total = 1.0
     if not total > 0:

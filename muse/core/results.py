@@ -21,7 +21,8 @@ class Trace:
         intensity: how strongly the emotion was wanted, -1 to 1; None of a plain row.
         similarity: of the predicted picture to its prompt, one per step until steering began.
         inherent: the emotion that was there before, or None.
-        iterations: optimiser steps taken in each sampling step.
+        iterations: optimiser steps taken in each sampling step, as far as it was taken one by one:
+            a steering that leads the row on by itself ends the list with what it has tried.
         inner: one entry per inner iteration: step, iteration, total, each loss term, and the
             probabilities of the target, the inherent and the similar emotions.
         notes: what went wrong on the way and was survived, in words.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from muse.core.errors import MuseError as MuseError  # here, too, for whoever reads values
+from muse.core.errors import check_number
 
 Tensors: TypeAlias = Mapping[str, Tensor]
 """Named tensors that share their first axis, the rows: a text condition, a steering state."""
@@ -154,7 +155,10 @@ class Guidance:
     of_x0: bool = True
 
     def __post_init__(self) -> None:
-        if self.emotion is not None and not self.emotion > 0:
+        if self.emotion is None:
+            return
+        check_number("emotion_scale", self.emotion)
+        if not self.emotion > 0:
             raise MuseError(
                 f"emotion_scale = {self.emotion:g} is not allowed. Use a number above 0, or null."
             )

@@ -67,6 +67,8 @@ class LatentSource(nn.Module, ABC):
     """Whether jobs must name an ``image``; jobs that name one are refused where this is False."""
     gives_path: ClassVar[bool] = False
     """Whether its starts have the `Start.path` of a picture, which some steerings need."""
+    gives_nulls: ClassVar[bool] = False
+    """Whether they have `Start.nulls`, which some steerings can't go with."""
 
     def check(self, solver: Solver) -> None:
         """Refuse a solver whose steps this source couldn't undo. By default all are fine.

@@ -60,14 +60,14 @@ class DDIMInversion(LatentSource):
                 f"{type(self).__name__} undoes DDIM's steps, and the scheduler is "
                 f"{type(solver).__name__}"
                 + (f" with eta {solver.eta:g}" if isinstance(solver, DDIM) else "")
-                + ". Use --model.scheduler DDIM with eta 0 to edit."
+                + ". Use DDIM with eta 0 to edit."
             )
 
     def forward(
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
     ) -> Generator[list[Ask], list[Any], Start]:
         """Read and encode the job's picture, and invert it."""
-        latent, under = picture_latent(job, backbone, cond, size), None
+        latent, under = picture_latent(self, job, backbone, cond, size), None
         if self.prompt is not None:  # it may be empty, as negative prompts may
             under = backbone.embed([self.prompt], size, negative=True)
         path = yield from self.invert(latent, grid, under or cond)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -53,6 +53,8 @@ class NullTextInversion(DDIMInversion):
         MuseError: an option out of range; in a run, a guidance scale of 1, at which no negative
             condition is read.
     """
+
+    gives_nulls: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -49,7 +49,7 @@ class PartialNoise(LatentSource):
         self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
     ) -> Generator[list[Ask], list[Any], Start]:
         """The noised picture, and where it stands; asks for nothing."""
-        latent = picture_latent(job, backbone, cond, size)
+        latent = picture_latent(self, job, backbone, cond, size)
         steps = len(grid)
         node = backbone.start_node(self.strength, steps)
         if node == steps:
@@ -58,7 +58,8 @@ class PartialNoise(LatentSource):
                 f"Use {math.ceil(1000 / steps) / 1000:g} or more, or more steps."
             )
         noised = Denoised(latent, torch.randn(latent.shape, generator=job.noise()).to(latent))
-        nodes = [grid[i] for i in range(node, steps if job.mask is not None else node + 1)]
+        masked = self.mask_of(job, size) is not None
+        nodes = [grid[i] for i in range(node, steps if masked else node + 1)]
         way = [noised.at(here.alpha, here.sigma) for here in nodes]
-        return Start(way[0], node, [*way, latent] if job.mask is not None else ())
+        return Start(way[0], node, [*way, latent] if masked else ())
         yield  # makes this a row

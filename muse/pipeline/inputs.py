@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from numbers import Integral, Real
-from typing import Any, TypeAlias
+from copy import copy
+from typing import Any, TypeAlias, cast
 
 import torch
 from diffusers.utils.torch_utils import randn_tensor
@@ -16,14 +16,16 @@ from muse.backbones import Backbone
 from muse.backbones.base import Size
 from muse.core.asks import Ask
 from muse.core.emotions import EMOTIONS
+from muse.core.errors import check_counts
 from muse.core.intensity import parse_emotion
 from muse.core.jobs import Job, derive_seed
 from muse.core.masks import Mask, as_mask
 from muse.core.pictures import as_picture
 from muse.core.types import Cond, MuseError
 from muse.guides import Guide
-from muse.latents import DDIMInversion, LatentSource, Start
+from muse.latents import LatentSource, Start
 from muse.latents.noise import like
+from muse.latents.picture import picture_latent
 from muse.schedulers import TimeGrid
 
 Emotion: TypeAlias = str | Mapping[str, float] | None
@@ -59,44 +61,36 @@ class _GivenLatents(LatentSource):
         yield  # makes this a row
 
 
-class _InvertedPictures(DDIMInversion):
-    """DDIM inversion of pictures in memory.
+def in_memory(
+    source: LatentSource,
+    pictures: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    stopped: Callable[[], bool],
+) -> LatentSource:
+    """A source of edits whose pictures are at hand, where it would read files.
 
     Args:
+        source: as of files; it stays as it is.
         pictures: job id -> (1, 3, H, W) in [0, 1].
-        fixed_point: as for `DDIMInversion`.
-        stopped: whether no row takes a step any more: then a picture stays as it is.
         masks: job id -> (1, 1, H, W) in [0, 1], of those that have one.
+        stopped: whether no row takes a step any more: then a picture stays as it is.
     """
-
-    def __init__(
-        self,
-        pictures: Mapping[str, Tensor],
-        fixed_point: int,
-        stopped: Callable[[], bool],
-        masks: Mapping[str, Tensor],
-    ) -> None:
-        super().__init__(fixed_point)
-        self.pictures = pictures
-        self.stopped = stopped
-        self.masks = masks
-
-    def picture_of(self, job: Job, size: Size) -> Tensor:
-        """The job's own."""
-        return self.pictures[job.id]
-
-    def mask_of(self, job: Job, size: Size) -> Tensor | None:
-        """The job's own."""
-        return self.masks.get(job.id)
+    made: Any = copy(source)  # not a subclass: every subclass is a choice on the command line
 
     def forward(
-        self, job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
-    ) -> Generator[list[Ask], list[Any], Start]:
-        """Encode the job's picture, and invert it."""
-        picture = self.pictures[job.id].to(like(cond))
-        latent = backbone.encode(picture).to(like(cond))
-        path = [] if self.stopped() else (yield from self.invert(latent, grid, cond))
-        return Start(latent) if self.stopped() else Start(path[0], path=path)
+        job: Job, backbone: Backbone, grid: TimeGrid, cond: Cond, size: Size
+    ) -> Generator[list[Ask], list[Any], Start | Tensor]:
+        start: Start | Tensor | None = None
+        if not stopped():
+            start = yield from type(source).forward(made, job, backbone, grid, cond, size)
+        if start is None or stopped():
+            return picture_latent(made, job, backbone, cond, size)
+        return start
+
+    made.picture_of = lambda job, size: pictures[job.id]
+    made.mask_of = lambda job, size: masks.get(job.id)
+    made.forward = forward
+    return cast(LatentSource, made)
 
 
 def broadcast(**columns: Sequence[Any]) -> list[list[Any]]:
@@ -268,25 +262,6 @@ def noise_of(
     if tuple(latents.shape) not in (shape, (1, *shape[1:])):
         raise MuseError(f"latents of shape {tuple(latents.shape)} are not allowed. Give {shape}.")
     return latents.expand(shape)
-
-
-def check_counts(**counts: int) -> None:
-    """Refuse what is no whole number from 1 on."""
-    for name, count in counts.items():
-        if not isinstance(count, Integral) or count < 1:
-            raise MuseError(f"{name} = {count!r} is not allowed. Use a whole number, 1 or more.")
-
-
-def check_number(name: str, given: float | None) -> None:
-    """Refuse what is neither a number nor None."""
-    if given is not None and not isinstance(given, Real):
-        raise MuseError(f"{name} = {given!r} is not allowed. Use a number, or None.")
-
-
-def check_choice(name: str, given: str, allowed: Sequence[str]) -> None:
-    """Refuse what isn't among a few words."""
-    if given not in allowed:
-        raise MuseError(f"{name} {given!r} is not allowed. Use one of: {', '.join(allowed)}.")
 
 
 class _NoGuide(Guide):

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from muse.backbones import Backbone
+from muse.core.errors import check_choice, check_counts, check_number
 from muse.core.jobs import Job
 from muse.core.memory import memory_told
 from muse.core.types import MuseError
 from muse.guides import Guide, Similarity
+from muse.latents import LatentSource
 from muse.losses import EmotionLoss, MultiEmotionLoss
 from muse.pipeline.embeds import condition, rows_of
 from muse.pipeline.inputs import (
@@ -23,13 +25,10 @@ from muse.pipeline.inputs import (
     Generators,
     ImageInput,
     _GivenLatents,
-    _InvertedPictures,
     _NoGuide,
     broadcast,
-    check_choice,
-    check_counts,
-    check_number,
     generators_of,
+    in_memory,
     masks_of,
     noise_of,
     pictures_of,
@@ -282,7 +281,8 @@ class MusePipeline:
         check_choice("output_type", output_type, OUTPUT_TYPES)
         check_counts(num_inference_steps=num_inference_steps, slots=slots)
         check_counts(num_images_per_prompt=num_images_per_prompt)
-        check_number("guidance_scale", guidance_scale)
+        if guidance_scale is not None:
+            check_number("guidance_scale", guidance_scale)
         size = size_of(self.backbone.size, height, width)
         embeds, null_embeds = rows_of(options, ""), rows_of(options, "negative_")
         if prompt is None and embeds == [None]:
@@ -315,7 +315,7 @@ class MusePipeline:
             for row, (prompt, (target, intensity), seed, negative) in enumerate(columns_of_rows)
         ]
         rows = {job.id: row for row, job in enumerate(jobs)}
-        source: _GivenLatents | _InvertedPictures
+        source: LatentSource
         laid = {
             name: mask.fitted(size, None if image is None else picture[1])
             for name, mask, picture in zip(rows, masks, pictures, strict=True)
@@ -328,9 +328,8 @@ class MusePipeline:
             timing = self.timing or StepWindow(0.2)
             options = {"timing": timing, **self.options, **options}
         else:
-            fixed_point = self.inversion.fixed_point
-            sources = {name: picture for name, (picture, _) in zip(rows, pictures, strict=True)}
-            source = _InvertedPictures(sources, fixed_point, lambda: self.interrupt, laid)
+            shown = {name: picture for name, (picture, _) in zip(rows, pictures, strict=True)}
+            source = in_memory(self.inversion, shown, laid, lambda: self.interrupt)
             parts = {"steering": self.edit_steering, "timing": self.edit_timing}
             options = {**parts, **self.edit_options, **options}
         if guidance_scale is not None:

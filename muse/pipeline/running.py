@@ -21,7 +21,7 @@ Callback: TypeAlias = Callable[[Any, int, Tensor, dict[str, Any]], Mapping[str, 
 
 
 class StepEnds(Watcher):
-    """What happens after a step: the caller's callback is asked, and the latents are kept.
+    """What happens after a step: the caller's callback is asked.
 
     Args:
         pipe: what the callback is shown as the pipeline.
@@ -65,10 +65,11 @@ class StepEnds(Watcher):
         if self.callback is not None:
             given = {"row": self.rows[job.id], **({"latents": latent} if self.watched else {})}
             told = self.callback(self.pipe, step, self.timesteps[step], given) or {}
-            new = told.get("latents", latent)
-            if new.shape != latent.shape:
+            new: object = told.get("latents", latent) if isinstance(told, Mapping) else told
+            if not isinstance(new, Tensor) or new.shape != latent.shape:
+                shape = tuple(new.shape) if isinstance(new, Tensor) else repr(new)
                 raise MuseError(
-                    f"the callback's latents are {tuple(new.shape)}. Return {tuple(latent.shape)}."
+                    f"the callback's latents are {shape}. Return {tuple(latent.shape)}, or nothing."
                 )
             latent = new
         return latent

@@ -132,6 +132,7 @@ class PictureRow:
             at = At(x, i, cond, self.null_at(i), partial(self.advance, history, i, noise))
             steered = yield from self.step(at)
             if steered.denoised is None:  # it has moved by itself
+                path = path[:-1] if steered.node == i else path
                 x, i = self.moved(steered, self.start.x)
                 cut = self.watchers.stopped  # and so, perhaps, were the rows within
                 history = setup.solver.init()
@@ -208,7 +209,7 @@ class PictureRow:
 
     def step(self, at: At) -> Generator[list[Ask], list[Any], Steered]:
         """The prediction that a step is taken with, steered or plain."""
-        guidance, done = self.setup.guidance, len(self.trace.iterations)
+        guidance, done = self.setup.guidance, at.i - self.start.node
         steer, at = yield from self.look(at)
         if steer:
             steered = yield from self.steer(at)
@@ -216,8 +217,9 @@ class PictureRow:
             assert at.plain is not None  # it was needed
             self.before = guidance.seen(at.plain, at.unconditional)
             steered = Steered(guidance.mixed(at.plain, at.unconditional), self.state)
-        if len(self.trace.iterations) == done and steered.denoised is not None:
-            self.trace.iterations.append(0)
+        counted = self.trace.iterations  # by the steering, where it has searched
+        if len(counted) == done and steered.denoised is not None:
+            counted.append(0)
         return steered
 
     def look(self, at: At) -> Generator[list[Ask], list[Any], tuple[bool, At]]:
@@ -229,7 +231,7 @@ class PictureRow:
         looks, steer = self.timing.needs_similarity(self.latch), False
         if not looks:
             steer, self.latch = self.timing(self.latch, moment)
-        apart = self.setup.guidance.emotion is not None
+        apart = self.setup.guidance.emotion is not None and steering.scales_apart
         needs = steer and not self.unlooked(at.i)
         plain = not steer or (needs and (apart or steering.needs_plain))
         null = plain or (needs and steering.needs_unconditional)
@@ -298,7 +300,7 @@ class PictureRow:
 
     def unlooked(self, i: int) -> bool:
         """Whether a steered step is not looked at; the first one is."""
-        late = i >= self.setup.rests.look_until * len(self.setup.grid)
+        late = i / len(self.setup.grid) >= self.setup.rests.look_until
         return self.goal is not None and (self.resting > 0 or late)
 
     def dosed(self, at: At, steered: Steered, dose: float) -> Denoised:
@@ -338,6 +340,7 @@ class PictureRow:
             inject=torch.no_grad()(lambda v, *more: v.inject(setup.answers.backbone, at.x, *more)),
             worded=setup.worded,
             source=source,
+            edits=setup.latents.needs_picture,
             feature_names=setup.answers.backbone.feature_names,
             tell=lambda iteration, found: self.iterated(at.i, iteration, found),
             pictured=self.watchers.pictured,
@@ -385,6 +388,11 @@ class PictureRow:
         picture that the plain model makes from here (of DDIM the plain twin, of a solver with noise
         another draw). The inherent emotion is part of that, and not pushed from.
         """
+        if bool((goal.target > 0).all()):
+            raise MuseError(
+                "An intensity below 0 leaves the other emotions, and the target has all eight. "
+                "Take one out of it, or use an intensity of 0 to 1."
+            )
         [[(_, plain)]] = yield [Fork([self.onward(at.x, at.i)])]
         rest = without(plain.logits, goal.target)
         return replace(goal, target=rest, inherent=torch.zeros_like(rest), named=goal.target)

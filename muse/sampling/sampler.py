@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from muse.backbones import Backbone
 from muse.core.asks import Ask, Row
 from muse.core.emotions import order_of
+from muse.core.errors import check_choice
 from muse.core.intensity import check_intensity
 from muse.core.jobs import Job
 from muse.core.memory import memory_told
@@ -125,6 +126,14 @@ class Sampler(nn.Module):
         mask_view: Literal["whole", "inside"] | None = None,
     ) -> None:
         super().__init__()
+        _check_parts(
+            backbone=(backbone, Backbone),
+            guide=(guide, Guide),
+            steering=(steering, Steering),
+            timing=(timing, TimingPolicy),
+            loss=(loss, EmotionLoss),
+            latents=(latents, LatentSource),
+        )
         order_of(guide.labels)
         # Whether a timing will look at all only its class says: one may begin to later.
         looks = type(timing).needs_similarity is not TimingPolicy.needs_similarity
@@ -137,6 +146,7 @@ class Sampler(nn.Module):
         self.timing = timing
         self.latents = latents
         self.solver = backbone.solver() if scheduler == "pipeline" else scheduler or DDIM()
+        _check_parts(scheduler=(self.solver, Solver))
         latents.check(self.solver)
         steering.check(backbone, latents)
         size = size or backbone.size
@@ -195,8 +205,8 @@ class Sampler(nn.Module):
         name = type(steering).__name__
         if given not in (0, 1) and not steering.predicts:
             raise MuseError(
-                f"intensity = {given:g} lies between predictions, and {name} moves by itself. Use "
-                "0 or 1, or another steering."
+                f"intensity = {given:g} lies between two predictions of one latent, and {name} "
+                "moves to others by itself. Use 0 or 1, or another steering."
             )
         if given < 0 and not steering.reads_goal:
             raise MuseError(
@@ -240,7 +250,8 @@ class Sampler(nn.Module):
         self, prompts: Iterable[str], negative_prompts: Iterable[str] | None = None
     ) -> list[str]:
         """What a person should know about how model and similarity read `prompts`, and the model
-        the negative ones (by default the sampler's own), or that they aren't used; a line each.
+        the negative ones (by default the sampler's own), and which settings aren't used; a line
+        each.
         """
         similarity, lines = self.answers.similarity, []
         for prompt in dict.fromkeys(prompts):
@@ -256,6 +267,12 @@ class Sampler(nn.Module):
                     f"Negative prompt {negative!r} does nothing at guidance_scale 1. Use another "
                     "guidance_scale, or leave it out."
                 )
+        steering, scale = self.answers.steering, self.setup.guidance.emotion
+        if scale is not None and not steering.scales_apart:
+            lines.append(
+                f"emotion_scale {scale:g} does nothing with {type(steering).__name__}, which has a "
+                "strength of its own. Set it to null."
+            )
         return lines
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -264,12 +281,17 @@ class Sampler(nn.Module):
         return super()._apply(fn, recurse)
 
 
+def _check_parts(**parts: tuple[object, type]) -> None:
+    """Refuse what is no part of its kind: a class in place of one of its own, a name, None."""
+    for name, (part, kind) in parts.items():
+        if not isinstance(part, kind):
+            told = f"the class {part.__name__}" if isinstance(part, type) else repr(part)
+            raise MuseError(f"{name} is {told}. Give a {kind.__name__}.")
+
+
 def _view(given: str | None) -> Literal["whole", "inside"]:
-    if given in (None, "whole"):
-        return "whole"
-    if given == "inside":
-        return "inside"
-    raise MuseError(f"mask_view = {given!r} is not allowed. Use whole or inside.")
+    check_choice("mask_view", given or "whole", ("whole", "inside"))
+    return "inside" if given == "inside" else "whole"
 
 
 _HELD: dict[int, list[Any]] = {}

@@ -6,9 +6,11 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import torch
+
 from muse.core.asks import Ask, Evaluate, Evaluation, Judgement, Row
+from muse.core.errors import MuseError, check_choice, check_counts, check_number
 from muse.core.results import Trace
-from muse.core.types import MuseError
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,10 @@ class Search:
     keep: Literal["best", "last"]
 
     def __post_init__(self) -> None:
-        if self.max_iterations < 0:
-            raise MuseError(
-                f"max_iterations = {self.max_iterations} is not allowed. Use 0 or more."
-            )
+        check_counts(0, max_iterations=self.max_iterations)
+        check_number("tolerance", self.tolerance)
+        check_choice("stop_on", self.stop_on, ("total", "target"))
+        check_choice("keep", self.keep, ("best", "last"))
 
     def run(
         self,
@@ -68,6 +70,8 @@ class Search:
             if not found.steppable:
                 trace.notes.append(f"step {ask.step}, iteration {k}: the gradient is not finite")
                 break
+            if not ask.trial and _stays(found):
+                break  # its rule has nothing left to aim at, so that no look would find more
             ask = replace(ask, state=found.proposal, trial=found.trial)
         trace.iterations.append(k)
         return accepted
@@ -88,6 +92,13 @@ class Search:
         return found.total if self.stop_on == "total" else found.terms["target"]
 
 
+def _stays(found: Evaluation) -> bool:
+    """Whether a step along the gradient has left all variables where they were."""
+    before, after = found.state, found.proposal
+    moved = (not torch.equal(before[name], after[name]) for name in found.gradient)
+    return bool(found.gradient) and not any(moved)
+
+
 @dataclass(frozen=True)
 class Rests:
     """When a steered step is not looked at: it is predicted as the steering has left things, and no
@@ -103,8 +114,8 @@ class Rests:
     look_until: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.longest < 0:
-            raise MuseError(f"longest_rest = {self.longest} is not allowed. Use 0 or more.")
+        check_counts(0, longest_rest=self.longest)
+        check_number("look_until", self.look_until)
         if not 0 < self.look_until <= 1:
             raise MuseError(
                 f"look_until = {self.look_until:g} is out of range. Use a share of the steps above "

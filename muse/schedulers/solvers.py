@@ -120,7 +120,7 @@ class DPMSolver2M(Solver):
         now, then = (here.alpha / here.sigma).log(), (there.alpha / there.sigma).log()
         last = i + 1 == len(grid) and (len(grid) < 15 or not there.sigma)
         direction = denoised.x0
-        if state and not last:
+        if state and not last and now > state["lambda"]:  # a clamped grid may hold a node twice
             r = (now - state["lambda"]) / (then - now)
             direction = direction + (0.5 / r).to(direction) * (direction - state["x0"])
         x = denoised.at(here.alpha, here.sigma)

@@ -92,6 +92,7 @@ class Step:
             which no word can be added.
         source: the ask for the model's prediction of the source picture at this node, where the
             start has a path (`muse.latents.Start`); None where it has none.
+        edits: whether the row starts from a picture (`LatentSource.needs_picture`).
         feature_names: what `Predict.take` may name.
         tell: told of every inner iteration, for watchers.
         pictured: whether those want to see pictures.
@@ -118,6 +119,7 @@ class Step:
     inject: Callable[[Variation, Cond, Tensors], tuple[Tensor, Cond]]
     worded: bool = True
     source: Predict | None = None
+    edits: bool = False
     feature_names: Sequence[str] = ()
     tell: Callable[[int, Evaluation | Judgement], None] = field(
         default=lambda iteration, found: None
@@ -249,9 +251,13 @@ class Steering(nn.Module, ABC):
     """Whether it follows the goal, by the loss or by itself; one that doesn't can't be told to
     lessen an emotion (`muse.core.intensity`)."""
 
+    scales_apart: bool = True
+    """Whether what it adds to the plain prediction may have a scale of its own
+    (`Guidance.emotion`); where not, that scale is not read, and no plain prediction made for it."""
+
     predicts: bool = True
-    """Whether it returns predictions; between those of one that moves by itself and the plain ones
-    no intensity can lie."""
+    """Whether it returns predictions of the row's own latent; between those of another, to which it
+    has moved by itself, and the plain ones no intensity can lie."""
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
         """Refuse a class that was written for the contract before this one."""

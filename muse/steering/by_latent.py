@@ -24,6 +24,7 @@ class ByLatent(Steering):
     """
 
     needs_unconditional = False  # it is made with the gradient
+    scales_apart = False  # its own strength says how much is added
 
     def __init__(self, template: str | None = None) -> None:
         super().__init__()
@@ -88,17 +89,6 @@ def noised_back(x: Tensor, grid: TimeGrid, i: int, generator: torch.Generator) -
     fresh = (here.sigma**2 - (kept * there.sigma) ** 2).clamp(min=0).sqrt()
     noise = torch.randn(x.shape, generator=generator)
     return kept.to(x) * x + fresh.to(x) * noise.to(x)
-
-
-def check_counts(**counts: int) -> None:
-    """Refuse numbers of times below 1.
-
-    Raises:
-        MuseError: one of them.
-    """
-    for name, value in counts.items():
-        if value < 1:
-            raise MuseError(f"{name} = {value} is not allowed. Use 1 or more.")
 
 
 def check_strengths(**strengths: float) -> None:

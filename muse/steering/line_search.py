@@ -99,7 +99,8 @@ class LineSearch(Aimed, TrialRule):
         found = _bracketed(state, loss.to(t))
         low, after, left = found["low"], _next(found), state["left"] - 1
         kept = low > 0
-        left = torch.where(kept & ((after - low).abs() < NEAR * low), 0, left).clamp(min=0)
+        known = ((after - low).abs() < NEAR * low) | (after == t)  # a shorter one was worse
+        left = torch.where(kept & known, 0, left).clamp(min=0)
         after = torch.where(kept & (left == 0), low, after)
         after = torch.where(going, after, t)
         move = per_row(after - t, state["direction"]) * state["direction"]

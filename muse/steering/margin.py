@@ -46,7 +46,8 @@ class GaussNewton(Aimed):
         loss = loss.to(length)
         missing = (margin(self.aims(state, length)) - margin(loss)).clamp(min=0)
         needed = missing * -torch.expm1(-loss.clamp(min=0)) / length
-        # Where the aim is no probability's loss, missing is infinite: the reach bounds it.
+        # Where aim or loss is no probability's, missing is infinite or no number: reach bounds it.
+        needed = needed.nan_to_num(nan=torch.inf, posinf=torch.inf)
         short = torch.where(self.gap(loss, state, length) > 0, needed, 0)
         move = -per_row(short.clamp(max=self.longest(slope)) / length, slope) * slope
         return move, self.kept(state)

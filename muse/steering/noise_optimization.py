@@ -8,10 +8,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from muse.backbones import Backbone
 from muse.core.asks import Ask, Unroll
+from muse.core.errors import check_choice, check_counts
 from muse.core.types import MuseError, Tensors
+from muse.latents import LatentSource
 from muse.steering.base import Steered, Steering, Step
-from muse.steering.by_latent import check_counts, check_strengths
+from muse.steering.by_latent import check_strengths
 
 
 class NoiseOptimization(Steering):
@@ -56,10 +59,19 @@ class NoiseOptimization(Steering):
         super().__init__()
         check_counts(iterations=iterations)
         check_strengths(rate=rate, regularizer=regularizer)
+        check_choice("optimizer", optimizer, ("adam", "sgd"))
         if not clip > 0:
             raise MuseError(f"clip = {clip:g} is not allowed. Use a number above 0.")
         self.iterations, self.rate, self.optimizer = iterations, rate, optimizer
         self.clip, self.regularizer = clip, regularizer
+
+    def check(self, backbone: Backbone, latents: LatentSource) -> None:
+        """Refuse latents that have a null of their own at each step, where the way has one."""
+        if latents.gives_nulls:
+            raise MuseError(
+                f"NoiseOptimization leads all steps under one negative prompt, and "
+                f"{type(latents).__name__} has fitted one to each. Use DDIMInversion."
+            )
 
     def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """The search, and back to the same node with what it has found; plain from then on."""

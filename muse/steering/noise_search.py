@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from muse.backbones import Backbone
 from muse.core.asks import Ask, Fork, Judgement, Observation
+from muse.core.errors import check_counts
 from muse.core.types import MuseError, Tensors
+from muse.latents import LatentSource
 from muse.steering.base import Steered, Steering, Step
-from muse.steering.by_latent import check_counts
 
 WORST = -1e6
 """The reward of a reading that is not finite."""
@@ -26,6 +28,14 @@ class NoiseSearch(Steering):
     """
 
     predicts = False
+
+    def check(self, backbone: Backbone, latents: LatentSource) -> None:
+        """Refuse latents of a picture."""
+        if latents.needs_picture:
+            raise MuseError(
+                f"{type(self).__name__} draws fresh noise, which would lose the picture to edit. "
+                "Edit with another steering, such as TextShift."
+            )
 
     @abstractmethod
     def rounds(
@@ -43,7 +53,7 @@ class NoiseSearch(Steering):
         """All rounds, and the best one's last latent.
 
         Raises:
-            MuseError: steering begins later than at the first step, or a picture is edited.
+            MuseError: steering begins later than at the first step.
         """
         name = type(self).__name__
         if step.i:
@@ -51,8 +61,6 @@ class NoiseSearch(Steering):
                 f"{name} chooses the noise that a row starts from, and steering began at step "
                 f"{step.i}. Use the timing Always."
             )
-        if step.job.image is not None:
-            raise MuseError(f"{name} draws fresh noise, which would lose the picture to edit.")
         best: tuple[float, Tensor, Tensor] | None = None
         rounds, number = self.rounds(step.x, step.generator), 0
         noises = next(rounds)

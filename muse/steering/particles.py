@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from muse.core.asks import Ask, Fork, Observation
+from muse.core.errors import check_choice, check_counts
 from muse.core.types import MuseError, Tensors
 from muse.steering.base import Steered, Steering, Step
-from muse.steering.by_latent import check_counts, check_strengths
+from muse.steering.by_latent import check_strengths
 from muse.steering.noise_search import fresh, liking, reward
 
 
@@ -71,8 +72,7 @@ class ParticleResampling(Steering):
                 f"start = {start:g} and stop = {stop:g} are not allowed. Use shares of the steps, "
                 "0 to 1, the first one first."
             )
-        if potential not in ("max", "difference", "sum"):
-            raise MuseError(f"potential = {potential!r} is none. Use max, difference or sum.")
+        check_choice("potential", potential, ("max", "difference", "sum"))
         self.n, self.scale, self.potential = n, scale, potential
         self.every, self.start, self.stop = every, start, stop
 
@@ -84,7 +84,7 @@ class ParticleResampling(Steering):
 
     def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """All the way, and the best particle's last latent."""
-        fresh_ones = (not step.i and step.job.image is None) or self.n == 1
+        fresh_ones = (not step.i and not step.edits) or self.n == 1
         others = range(self.n - 1)
         x = [step.x, *(fresh(step.x, step.generator) if fresh_ones else step.x for _ in others)]
         rewards: list[Tensor] = []  # of the present particles' own ways, (k,) each

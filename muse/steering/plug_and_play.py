@@ -109,6 +109,8 @@ class PlugAndPlay(Steering):
         cond = told(step, self.prompts(step.job))
         return Steered((yield from step.guided(cond, give)), state)
 
+    follow = forward  # nothing is looked at in any step
+
     def injected(self, step: Step) -> tuple[str, ...]:
         """The names of what is injected at a step."""
         known = layers(step.feature_names)

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from muse.core.errors import check_choice
 from muse.core.types import MuseError, Tensors, per_row
 
 
@@ -84,6 +85,7 @@ class Adam(StepRule):
     def __init__(self, lr: float = 0.01, decay_over: Literal["step", "iteration"] = "step") -> None:
         super().__init__()
         above_zero(lr=lr)
+        check_choice("decay_over", decay_over, ("step", "iteration"))
         self.lr, self.decay_over = lr, decay_over
 
     def init(self, variable: Tensor) -> Tensors:

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from muse.backbones import Backbone
 from muse.core.asks import Ask, Predict
+from muse.core.errors import check_counts
 from muse.core.jobs import Job
 from muse.core.types import Cond, Tensors, per_row
 from muse.steering.base import Steered, Steering, Step
-from muse.steering.by_latent import check_counts, check_strengths
+from muse.steering.by_latent import check_strengths
 from muse.steering.word import checked, prompts_of, worded
 
 

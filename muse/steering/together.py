@@ -10,6 +10,7 @@ from torch import Tensor
 
 from muse.backbones import Backbone
 from muse.core.asks import Ask, Evaluation
+from muse.core.errors import check_choice
 from muse.core.jobs import Job
 from muse.core.types import Cond, Denoised, MuseError, Tensors, per_row
 from muse.steering.base import Steered, Step
@@ -49,6 +50,7 @@ class TokensAndLatent(ByLatent):
     ) -> None:
         super().__init__()
         check_strengths(strength=strength)
+        check_choice("unit", unit, ("noise", "guidance"))
         self.tokens = tokens or TokenOptimization(rule=Polyak())
         self.strength, self.unit = strength, unit
 

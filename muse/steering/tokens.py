@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from muse.backbones import Backbone
+from muse.core.errors import check_choice
 from muse.core.jobs import Job
 from muse.core.types import Cond, MuseError, Tensors
 from muse.steering.base import Step
@@ -64,6 +65,7 @@ class TokenOptimization(Optimization):
         if tokens < 1:
             raise MuseError(f"tokens = {tokens} is not allowed. Use 1 or more.")
         above_zero(scale=scale)
+        check_choice("units", units, ("whole", "dimensions"))
         if rule is not None:
             check_unsaid(rule, lr, decay_over)
         adam = Adam(self.rate if lr is None else lr, decay_over)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from muse.core.asks import Ask, Evaluation, Judge, Predict
+from muse.core.errors import check_choice, check_counts
 from muse.core.types import Denoised, MuseError, Tensors
 from muse.schedulers import TimeGrid
 from muse.steering.base import Steered, Step
-from muse.steering.by_latent import ByLatent, check_counts, check_strengths, noised_back
+from muse.steering.by_latent import ByLatent, check_strengths, noised_back
 
 Schedule = Literal["increase", "decrease", "constant"]
 
@@ -88,11 +89,16 @@ class TrainingFreeGuidance(ByLatent):
         super().__init__(template)
         check_strengths(rho=rho, mu=mu, sigma=sigma)
         check_counts(iterations=iterations, recurrences=recurrences, samples=samples)
+        check_choice("rho_schedule", rho_schedule, get_args(Schedule))
+        check_choice("mu_schedule", mu_schedule, get_args(Schedule))
+        check_choice("sigma_schedule", sigma_schedule, ("decrease", "constant"))
+        check_choice("rho_unit", rho_unit, ("likelihood", "loss", "guidance"))
         if not 0 <= recurrent_until <= 1:
             raise MuseError(f"recurrent_until = {recurrent_until:g} is out of range. Use 0 to 1.")
         self.rho, self.mu, self.sigma = rho, mu, sigma
         self.iterations, self.recurrences, self.samples = iterations, recurrences, samples
         self.recurrent_until = recurrent_until
+        self.predicts = recurrences == 1  # the last of more is of a latent that was noised anew
         self.rho_schedule, self.mu_schedule = rho_schedule, mu_schedule
         self.sigma_schedule = sigma_schedule
         self.rho_unit = rho_unit
@@ -101,7 +107,7 @@ class TrainingFreeGuidance(ByLatent):
         """One evaluation and N judgements for each recurrence."""
         step = self.told(step)
         x = step.x
-        early = step.i < self.recurrent_until * len(step.grid)
+        early = step.i / len(step.grid) < self.recurrent_until
         times = self.recurrences if early else 1
         for again in range(times):
             noise = self.smoothing(step, x)

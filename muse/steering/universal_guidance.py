@@ -6,9 +6,10 @@ from collections.abc import Generator
 from typing import Any
 
 from muse.core.asks import Ask, Judge
+from muse.core.errors import check_counts
 from muse.core.types import Denoised, Tensors, per_row
 from muse.steering.base import Steered, Step
-from muse.steering.by_latent import ByLatent, check_counts, check_strengths, noised_back
+from muse.steering.by_latent import ByLatent, check_strengths, noised_back
 
 
 class UniversalGuidance(ByLatent):
@@ -47,6 +48,7 @@ class UniversalGuidance(ByLatent):
         check_strengths(strength=strength, backward=backward, backward_rate=backward_rate)
         check_counts(recurrences=recurrences)
         self.strength, self.recurrences = strength, recurrences
+        self.predicts = recurrences == 1  # the last of more is of a latent that was noised anew
         self.backward, self.backward_rate = backward, backward_rate
 
     def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:

@@ -20,7 +20,7 @@ class EmotionWord(Steering):
 
     What papers compare with: "{prompt}, {emotion}", or "an image of {emotion}" where emotion is all
     that is asked for (EmoGen, Yang et al. 2024). With the timing `Always` the whole picture is made
-    under that prompt; nothing is searched, and the guide is only read once, for the record. The
+    under that prompt; nothing is searched, and the guide is read for the record alone. The
     plain twin, the similarity and an inversion keep the job's own prompt. With an ``emotion_scale``
     what the word adds has a scale of its own, as emotion tokens have, which edits need: at a
     guidance scale of 1 an inverted picture comes back but for it.
@@ -49,6 +49,8 @@ class EmotionWord(Steering):
     def forward(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """The guided prediction under the prompt with the word."""
         return Steered((yield from step.guided(told(step, self.prompts(step.job)))), state)
+
+    follow = forward  # nothing is looked at in any step
 
 
 def prompts_of(template: str | None, job: Job) -> list[str]:
