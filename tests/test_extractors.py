@@ -147,6 +147,20 @@ def test_inception_says_what_to_install(monkeypatch):
         InceptionFeatures()
 
 
+def test_inception_scales_as_published_fids_do(monkeypatch):
+    """As TensorFlow 1 did, and not smoothed first."""
+    given = {}
+
+    class Network(torch.nn.Module):
+        def __init__(self, name, features, weights, antialias=True):
+            super().__init__()
+            given.update(name=name, antialias=antialias)
+
+    monkeypatch.setattr("muse.metrics.features.inception.NoTrainInceptionV3", Network)
+    InceptionFeatures()
+    assert given == {"name": "inception-v3-compat", "antialias": False}
+
+
 def test_transformers_features(image, tmp_path):
     features = TransformersFeatures(dinov2_folder(tmp_path)).eval()
     with torch.no_grad():

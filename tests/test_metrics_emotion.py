@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,6 +12,7 @@ from muse.core.types import MuseError
 from muse.metrics import (
     ECC,
     EMC,
+    EmotionAccuracy,
     EmotionContentAccuracy,
     EmotionScore,
     Made,
@@ -74,6 +77,10 @@ def test_emo_s_is_what_an_edit_gained():
     ]
     found = EmotionScore(_ByColour()).measure(pictures)
     assert equal(found, [high - low, low - high, 0, 0, NAN])
+    fewer = [replace(picture, less=True) for picture in pictures]
+    assert equal(EmotionScore(_ByColour()).measure(fewer), [low - high, high - low, 0, 0, NAN])
+    assert EmotionAccuracy(_ByColour()).measure(pictures) == [1, 0, 1, 1, 1]
+    assert EmotionAccuracy(_ByColour()).measure(fewer) == [0, 1, 0, 0, 0]
     assert equal(EmotionScore(_ByColour()).measure(pictures[-1:]), [NAN])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -24,7 +25,8 @@ class Trace:
         iterations: optimiser steps taken in each sampling step, as far as it was taken one by one:
             a steering that leads the row on by itself ends the list with what it has tried.
         inner: one entry per inner iteration: step, iteration, total, each loss term, and the
-            probabilities of the target, the inherent and the similar emotions.
+            probabilities of the target, the inherent (nan where there was none) and the similar
+            emotions.
         notes: what went wrong on the way and was survived, in words.
     """
 
@@ -50,7 +52,7 @@ class Trace:
             "total": found.total,
             **{f"loss_{name}": value for name, value in found.terms.items()},
             "p_target": sum(p[name] for name in targets),
-            "p_inherent": p[self.inherent] if self.inherent else 0.0,
+            "p_inherent": p[self.inherent] if self.inherent else math.nan,
             "p_similar": sum(p[name] for name in similar),
         }
         for name, value in values.items():

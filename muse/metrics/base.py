@@ -26,6 +26,7 @@ class Made:
             the list `needs_source`.
         plain: the picture of the arm that others are compared with, for the same job, (3, H, W) in
             [0, 1], where there is one; for that arm itself its own.
+        less: whether less of the target was wanted (an intensity below 0).
     """
 
     prompt: str
@@ -33,6 +34,7 @@ class Made:
     image: Tensor
     source: Tensor | None = None
     plain: Tensor | None = None
+    less: bool = False
 
 
 class Metric(nn.Module, ABC):

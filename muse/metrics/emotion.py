@@ -16,7 +16,8 @@ from muse.metrics.base import Made, Metric, read_each
 class EmotionAccuracy(Metric):
     r"""The share of pictures that a judge reads as their target (the paper's Emo-A, -B, -C).
 
-    A picture counts where :math:`\arg\max_k p_k` is the target, or one of a mixture's emotions.
+    A picture counts where :math:`\arg\max_k p_k` is the target, or one of a mixture's emotions; or
+    where it is none of these, if less of them was wanted.
     What a judge that also guided says is starred in the tables: steering aims at just that.
 
     Args:
@@ -37,10 +38,10 @@ class EmotionAccuracy(Metric):
         return logits.float().softmax(-1).cpu()
 
     def score(self, probabilities: Tensor, pictures: Sequence[Made]) -> list[float]:
-        """1 where the likeliest emotion is wanted, else 0."""
+        """1 where the likeliest emotion is as wanted, else 0."""
         likeliest = probabilities.argmax(-1).tolist()
         pairs = zip(likeliest, pictures, strict=True)
-        return [float(EMOTIONS[index] in picture.target) for index, picture in pairs]
+        return [float((EMOTIONS[index] in p.target) != p.less) for index, p in pairs]
 
     def target_probability(self, pictures: Sequence[Made]) -> list[float]:
         """The judge's probability of each target; those of a mixture's emotions add up."""

@@ -14,7 +14,8 @@ class EmotionScore(Metric):
     r"""EmoEdit's Emo-S: :math:`p(target \mid edit) - p(target \mid source)`.
 
     Of a picture that edits none the plain picture is the source: what steering brought. The
-    probabilities of a mixture's emotions add up.
+    probabilities of a mixture's emotions add up. Where less of the target was wanted, what was lost
+    counts.
 
     Args:
         judge: any `Guide`.
@@ -35,5 +36,7 @@ class EmotionScore(Metric):
         known = [(p, image) for p, image in zip(pictures, before, strict=True) if image is not None]
         sources = [Made(p.prompt, p.target, image) for p, image in known]
         probability = self.judge.target_probability([p for p, _ in known] + sources)
-        gains = iter(a - b for a, b in zip(probability, probability[len(known) :], strict=False))
+        signs = [-1.0 if p.less else 1.0 for p, _ in known]
+        ends = zip(signs, probability, probability[len(known) :], strict=False)
+        gains = iter(sign * (after - before) for sign, after, before in ends)
         return [float("nan") if image is None else next(gains) for image in before]

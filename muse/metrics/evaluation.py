@@ -113,8 +113,10 @@ class Evaluation:
 
     @cached_property
     def targets(self) -> list[str]:
-        """Each record's target in words; a mixture is a kind of its own."""
-        return [target_text(record["target"]) for record in self.run.records]
+        """Each record's target in words; a mixture is a kind of its own, and so is less of one."""
+        less = ["less " if (r.get("intensity") or 0) < 0 else "" for r in self.run.records]
+        records = zip(less, self.run.records, strict=True)
+        return [f"{sign}{target_text(record['target'])}" for sign, record in records]
 
     def parts(self) -> dict[str, dict[str, list[int]]]:
         """Which records to sum up together: ``overall``, ``groups`` by name, and ``emotions`` in
@@ -232,7 +234,7 @@ def evaluate(
         run,
         [measured for measured, some in zip(found, known, strict=True) if some],
         [name for name, some in zip(names, known, strict=True) if not some],
-        ["" if groups is None else groups(record["prompt"]) for record in run.records],
+        ["" if groups is None else groups(r["prompt"]) or "" for r in run.records],
         of,
         base,
         list(pictures.unreadable.values()),

@@ -53,7 +53,8 @@ class Pictures:
         if self.base in self.arms:
             base = self.arms[self.base](record)
             plain = None if base is None else self._read(base)
-        return Made(record["prompt"], record["target"], image, source, plain)
+        less = (record.get("intensity") or 0) < 0
+        return Made(record["prompt"], record["target"], image, source, plain, less)
 
     def _read(self, path: Path, size: tuple[int, ...] = ()) -> Tensor | None:
         if (path, size) not in self.kept:

@@ -102,6 +102,8 @@ class PictureRow:
 
     def prepare(self, setup: Setup) -> None:
         """Take what the row is made with."""
+        if not setup.answers.steering.scales_apart:
+            setup = replace(setup, guidance=replace(setup.guidance, emotion=None))
         self.setup = setup
         plain = self.job.target is None or setup.intensity == 0
         self.timing = Never() if plain else setup.timing
@@ -231,7 +233,7 @@ class PictureRow:
         looks, steer = self.timing.needs_similarity(self.latch), False
         if not looks:
             steer, self.latch = self.timing(self.latch, moment)
-        apart = self.setup.guidance.emotion is not None and steering.scales_apart
+        apart = self.setup.guidance.emotion is not None
         needs = steer and not self.unlooked(at.i)
         plain = not steer or (needs and (apart or steering.needs_plain))
         null = plain or (needs and steering.needs_unconditional)

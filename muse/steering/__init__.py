@@ -10,7 +10,7 @@ from muse.steering.none import NoSteering
 from muse.steering.optimization import Optimization
 from muse.steering.particles import ParticleResampling
 from muse.steering.plug_and_play import PlugAndPlay
-from muse.steering.rules import Adam, Polyak, StepRule, TrialRule
+from muse.steering.rules import Adam, Polyak, StepRule
 from muse.steering.shift import TextShift
 from muse.steering.text_update import TextUpdate
 from muse.steering.together import TokensAndLatent
@@ -41,7 +41,6 @@ __all__ = [
     "TokenOptimization",
     "TokensAndLatent",
     "TrainingFreeGuidance",
-    "TrialRule",
     "UniversalGuidance",
     "ZeroOrderSearch",
 ]

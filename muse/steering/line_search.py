@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from muse.core.types import MuseError, Tensors, per_row
-from muse.steering.rules import Aimed, TrialRule
+from muse.steering.rules import Aimed
 
 DECREASE = 1e-4
 """Of what the slope promises, how much a first step must keep (Nocedal & Wright 2006, Sec. 3.1)."""
@@ -15,7 +15,7 @@ NEAR = 0.15
 one."""
 
 
-class LineSearch(Aimed, TrialRule):
+class LineSearch(Aimed):
     r"""Conjugate gradients with a line search whose trials are evaluations without gradient.
 
     The direction is Polak and Ribiere's (Nocedal & Wright 2006, Eq. 5.44 and 5.45),

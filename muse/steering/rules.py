@@ -45,19 +45,14 @@ class StepRule(nn.Module, ABC):
             the move (B, ...), and the new state.
         """
 
-
-class TrialRule(StepRule):
-    """A rule whose steps are tried before another gradient is taken: after a step, evaluations
-    without gradient tell it the loss there, and it may move again.
-    """
-
-    @abstractmethod
     def tries(self, state: Tensors) -> bool:
-        """Whether the next evaluation is such a trial, of one row (1, ...)."""
+        """Whether the step that was just made is a trial, of one row (1, ...): the next evaluation
+        takes no gradient, and the rule may move again; False for most.
+        """
+        return False
 
-    @abstractmethod
     def tried(self, state: Tensors, loss: Tensor) -> tuple[Tensor, Tensors]:
-        """What to add to the variable after a trial.
+        """What to add to the variable after a trial; asked of rules that try alone.
 
         Args:
             state: what `forward` or the last call returned, of B rows.
@@ -66,6 +61,7 @@ class TrialRule(StepRule):
         Returns:
             the move (B, ...), and the new state.
         """
+        raise MuseError(f"{type(self).__name__} tries its steps, and has no `tried`. Write one.")
 
 
 class Adam(StepRule):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 from torch import Tensor
@@ -98,8 +97,7 @@ class TokensAndLatent(ByLatent):
     def follow(self, step: Step, state: Tensors) -> Generator[list[Ask], list[Any], Steered]:
         """The prediction under S, as it is, and nothing pushed."""
         x, cond = step.inject(self.tokens, self.tokens.told(step).cond, state)
-        alone = replace(step, guidance=replace(step.guidance, emotion=None))
-        return Steered((yield from alone.guided(cond, x=x)), state)
+        return Steered((yield from step.guided(cond, x=x)), state)
 
     def push(self, step: Step, found: Evaluation) -> Tensor:
         """What is added to the noise, (1, ...)."""

@@ -14,7 +14,7 @@ from muse.core.jobs import Job
 from muse.core.types import Cond, MuseError, Tensors
 from muse.steering.base import Step
 from muse.steering.optimization import Optimization
-from muse.steering.rules import Adam, StepRule, TrialRule, above_zero
+from muse.steering.rules import Adam, StepRule, above_zero
 from muse.steering.word import checked, prompts_of, worded
 
 LEAST = 1e-3
@@ -121,12 +121,10 @@ class TokenOptimization(Optimization):
 
     def tries(self, state: Tensors) -> bool:
         """As the rule says."""
-        return isinstance(self.stepper, TrialRule) and self.stepper.tries(state)
+        return self.stepper.tries(state)
 
     def tried(self, state: Tensors, loss: Tensor) -> Tensors:
         """The rule's next move on S / unit."""
-        if not isinstance(self.stepper, TrialRule):
-            return state
         move, after = self.stepper.tried(state, loss)
         return {**state, **after, "tokens": state["tokens"] + state["unit"] * move}
 

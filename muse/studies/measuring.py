@@ -87,8 +87,7 @@ def measure(
         remarks: what there is to tell already.
 
     Raises:
-        MuseError: ranks of a metric that isn't there or has no number for a picture, and what
-            `muse.metrics.evaluate` refuses.
+        MuseError: no arm has a picture, and what `muse.metrics.evaluate` refuses.
     """
     if not any(pictures.files for pictures in arms):
         raise MuseError(f"No arm of {study.file.name} has a picture. The records say why.")
@@ -99,9 +98,15 @@ def measure(
     guided = {
         p.arm.name: {name for name, judge in judges.items() if p.guided_by(judge)} for p in arms
     }
-    ranks = {column: _ranks(evaluation, names) for column, names in study.ranks.items()}
+    known = {measured.metric.name: measured for measured in evaluation.measured}
+    ranks = {
+        column: _ranks(evaluation, names, known)
+        for column, names in study.ranks.items()
+        if all(name.removeprefix("-") in known for name in names)
+    }
     costs = {p.arm.name: np.array([p.cost(job.id) for job in jobs]) for p in arms}
     told = [*remarks, *(line for pictures in arms for line in pictures.remarks)]
+    told += _missed(study, known)
     by_name = {pictures.arm.name: pictures for pictures in arms}
     return Found(study, by_name, evaluation, guided, ranks, costs, told)
 
@@ -109,36 +114,43 @@ def measure(
 def _record(job: Job) -> Record:
     image = None if job.image is None else str(job.image)
     target = dict(job.target or {})
-    return {"id": job.id, "prompt": job.prompt, "target": target, "seed": job.seed, "image": image}
+    about = {"id": job.id, "prompt": job.prompt, "seed": job.seed}
+    return {**about, "target": target, "intensity": job.intensity, "image": image}
 
 
 def _path(pictures: ArmPictures) -> Callable[[Record], Path | None]:
     return lambda record: pictures.files.get(record["id"])
 
 
-def _ranks(evaluation: Evaluation, names: Sequence[str]) -> dict[str, Values]:
+def _missed(study: Study, known: Collection[str]) -> list[str]:
+    """Which ranks and panels of figures are left out, for want of a metric."""
+    lines = []
+    for column, names in study.ranks.items():
+        missing = [n for name in names if (n := name.removeprefix("-")) not in known]
+        if missing:
+            lines.append(f"Rank {column!r} is left out: no {', '.join(missing)} is measured.")
+    for figure in study.figures:
+        missing = [name for name in figure.get("metrics", ()) if name not in known]
+        if missing:
+            told = f"Figure {figure['kind']!r} leaves out {', '.join(missing)}"
+            lines.append(f"{told}, which isn't measured.")
+    return lines
+
+
+def _ranks(
+    evaluation: Evaluation, names: Sequence[str], known: Mapping[str, Measured]
+) -> dict[str, Values]:
     """The mean over some metrics of each arm's rank at each job, 1 the best, equal ones sharing
     the mean of their ranks; nan where an arm has no picture.
     """
     values = []
     for name in names:
         sign = -1.0 if name.startswith("-") else 1.0
-        measured = _find(evaluation, name.removeprefix("-"))
+        measured = known[name.removeprefix("-")]
         table = np.array([_scores(evaluation, measured, arm) for arm in evaluation.arms])
         values.append(_ranked(-sign * table))
     mean = np.mean(values, axis=0)
     return {arm: mean[number] for number, arm in enumerate(evaluation.arms)}
-
-
-def _find(evaluation: Evaluation, name: str) -> Measured:
-    for measured in evaluation.measured:
-        if measured.metric.name == name and measured.values:
-            return measured
-    known = [measured.metric.name for measured in evaluation.measured if measured.values]
-    raise MuseError(
-        f"Arms can't be ranked by {name!r}. Metrics with a number for each picture: "
-        f"{', '.join(known)}."
-    )
 
 
 def _scores(evaluation: Evaluation, measured: Measured, arm: str) -> Values:

@@ -26,7 +26,9 @@ class InceptionFeatures(Extractor):
     def __init__(self, weights: str | None = None) -> None:
         super().__init__()
         try:
-            self.model = NoTrainInceptionV3("inception-v3-compat", ["2048"], weights)
+            self.model = NoTrainInceptionV3(
+                "inception-v3-compat", ["2048"], weights, antialias=False
+            )
         except ModuleNotFoundError:
             raise MuseError(
                 "InceptionFeatures needs torch-fidelity: pip install torch-fidelity. Or take other "
