@@ -59,7 +59,7 @@ def main() -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chrome, args=["--no-sandbox"])
             drive = Drive(browser, given.url or server.url, given, folder)
-            for part in ("look", "make", "cancel", "hostile", "two", "grid", "runs", "edit"):
+            for part in ("look", "mix", "make", "cancel", "hostile", "two", "grid", "runs", "edit"):
                 if not only or part in only:
                     begun = time.perf_counter()
                     getattr(drive, part)()
@@ -137,6 +137,22 @@ class Drive:
                     self.tab(page, name)
                     self.shot(page, f"{name.lower()}-{width}-{'dark' if dark else 'light'}")
                 page.context.close()
+
+    def mix(self) -> None:
+        """Two emotions by their sliders; what is said and what the sliders show stay together."""
+        page = self.open()
+        panel = page.locator("#make-go").locator("xpath=ancestor::*[@role='tabpanel']")
+        panel.get_by_role("button", name="Mix emotions").click()
+        for name, share in (("awe", "0.25"), ("fear", "0.75")):
+            number = panel.get_by_role("spinbutton", name=f"number input for {name}")
+            number.fill(share)
+            number.press("Tab")
+        expect(page.locator("#make-emotion textarea")).to_have_value("awe:0.25,fear:0.75")
+        for name, share in (("awe", "0.25"), ("fear", "0.75"), ("anger", "0")):
+            number = panel.get_by_role("spinbutton", name=f"number input for {name}")
+            expect(number).to_have_value(share)
+        self.shots(page, "make-mixed")
+        page.context.close()
 
     def make(self) -> None:
         """A picture, its emotion picked by keyboard and by mouse; downloaded and dropped again."""
