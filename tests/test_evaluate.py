@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import re
 import sys
@@ -60,6 +61,9 @@ class Five(ByColour):
 
 def last_word(prompt: str) -> str:
     return prompt.split()[-1] if "dog" not in prompt else ""
+
+def cats(prompt: str) -> str | None:
+    return "cats" if "cat" in prompt else None
 """
 
 
@@ -123,6 +127,18 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     return told[0]
 
 
+def test_less_of_an_emotion_is_right_where_it_is_not_read(run: Path) -> None:
+    """A job of intensity -1 is a kind of its own, and counts the other way round."""
+    for animal in ("dog", "cat"):
+        path = run / "records" / f"{animal}-sadness.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "intensity": -1.0}))
+    assert evaluate("--config", "metrics.yaml") == 0
+    for metric in report(run)["metrics"]:
+        assert metric["emotions"]["less sadness"]["steered"]["mean"] == 0.5  # the dog still is
+        assert metric["emotions"]["less sadness"]["plain"]["mean"] == 1.0
+        assert "sadness" not in metric["emotions"]
+
+
 def test_accuracies_by_hand(run: Path) -> None:
     assert evaluate("--config", "metrics.yaml") == 0
     found = report(run)
@@ -184,6 +200,28 @@ def test_which_judge_guided(run: Path, guide: str | None, judge: str | None, sam
     assert not found.guided_by({**its, "class_path": "SimEmo"})
 
 
+def test_a_guide_in_a_folder_is_known_however_its_path_is_written(run: Path) -> None:
+    """One without a checkpoint: a run's config.yaml names it by its absolute path."""
+    Path("clip").mkdir()
+    guide, judge, other = (
+        {"class_path": "ZeroShotClip", "init_args": {"clip": name}}
+        for name in (str(Path("clip").absolute()), "clip", "muse-mini/clip")
+    )
+    found = replace(FinishedRun.open(run), config={"model": {"guide": guide}})
+    assert [found.guided_by(judge), found.guided_by(other)] == [True, False]
+
+
+def test_a_full_disk_is_one_line(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(command, "write_text", full)
+    assert evaluate("--config", "metrics.yaml") == 2
+    assert "Can't write the evaluation into 'run/evaluation' (No space left" in one_line(capsys)
+
+
 def test_judges_without_a_checkpoint_differ_by_their_options(run: Path) -> None:
     parts = [{"class_path": "BayesGuide", "init_args": {"dimension": n}} for n in (2, 3)]
     found = replace(FinishedRun.open(run), config={"model": {"guide": parts[0]}})
@@ -231,6 +269,8 @@ def test_a_run_that_has_not_come_to_its_end_is_told(run: Path, capsys: Any) -> N
 
 
 def test_every_value_is_in_the_table(run: Path) -> None:
+    assert evaluate("--config", "metrics.yaml", "--groups", "my_parts.cats") == 0
+    assert set(report(run)["metrics"][0]["groups"]) == {"cats"}
     assert evaluate("--config", "metrics.yaml", "--groups", "my_parts.last_word") == 0
     lines = (run / "evaluation" / "evaluation.csv").read_text().splitlines()
     rows = {(row["id"], row["arm"]): row for row in csv.DictReader(lines)}
@@ -462,6 +502,15 @@ def test_mistakes_are_told_in_one_line(
     assert not (run / "evaluation").exists()
 
 
+@pytest.mark.parametrize("text", ["a: [\n", "- 1\n"])
+def test_a_config_that_is_damaged_is_told(
+    run: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "config.yaml").write_text(text)
+    assert evaluate("--config", "metrics.yaml") == 2
+    assert "'run/config.yaml' is damaged" in one_line(capsys)
+
+
 CONTRAST = {"class_path": "ContrastFeatures"}
 CLOSED = {"class_path": "PenultimateFeatures", "init_args": {"model": {"class_path": "Convnett"}}}
 SCENES = {"class_path": "RenderedScenes", "init_args": {"count": 60}}
@@ -595,6 +644,24 @@ def test_one_unreadable_picture_is_named_and_the_rest_is_scored(
     assert evaluate("--config", "metrics.yaml") == 1
     assert len(report(run)["unreadable"]) == 2
     assert report(run)["metrics"][0]["overall"]["plain"]["count"] == 8
+
+
+def test_a_run_of_which_no_steered_picture_can_be_read(run: Path) -> None:
+    """The plain ones are measured, and the rest is named."""
+    for file in (run / "images").iterdir():
+        file.write_bytes(b"no picture")
+    assert evaluate("--config", "metrics.yaml") == 1
+    metric = report(run)["metrics"][0]
+    assert list(metric["overall"]) == ["plain"]
+    assert set(metric["confusion"]["awe"].values()) == {0}
+    assert not (run / "evaluation" / "best_and_worst.png").exists()
+
+
+def test_a_prompt_of_several_lines_is_one_on_the_sheet(run: Path) -> None:
+    for name in ("dog-awe", "cat-sadness"):
+        write_record(run, record(name, name[4:], prompt="a dog\nin a\tpark", plain=None))
+    assert evaluate("--config", "metrics.yaml") == 0
+    assert (run / "evaluation" / "best_and_worst.png").is_file()
 
 
 def test_an_edit_whose_source_cannot_be_read_is_left_out(run: Path) -> None:

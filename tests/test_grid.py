@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shlex
@@ -14,6 +15,7 @@ from PIL import Image
 
 from muse.backbones import GaussianMixture
 from muse.cli import main
+from muse.core.emotions import target_text
 from muse.core.types import MuseError
 from muse.data.axes import Axis
 from muse.report.grid_sheet import lines, parts
@@ -21,6 +23,7 @@ from muse.runs import RunFolder
 from muse.studies import Runner
 from muse.studies.grid_page import Shown, write_grid
 from muse.studies.grids import Grid
+from muse.web.shelf import Shelf
 from tests.test_cli import TOY, one_line
 
 PROMPT = "a walk in the park"
@@ -169,6 +172,10 @@ def test_a_cell_that_fails_says_why(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--x", "steering.tokens=4,0", "--emotion", "awe"], "tokens"),
         (["--x", "seed=1", "--plain", "true"], "A grid has no twins."),
         (["--x", "seed=1", "--guidance", "2", "--guidance", "3"], "--guidance stands twice."),
+        (
+            ["--x", "seed=1", "--guidance", "2", "--guidance_scale", "3"],
+            "guidance_scale is given twice, by two names.",
+        ),
         (["--x", "seed=1", "--guidence", "2"], "Unknown option 'guidence' in a grid."),
         (["--x", "seed=1", "--guidance"], "--guidance needs a value after it."),
     ],
@@ -189,6 +196,25 @@ def test_bad_axes_are_one_line_each(
     assert grid(tmp_path / "grid", PROMPT, *words) == 2
     assert why in one_line(capsys)
     assert not (tmp_path / "grid").exists()
+
+
+def test_plain_cells_are_plain_pictures_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the page's list of runs, in a run's own table, and for `muse evaluate`."""
+    assert grid(tmp_path / "grid", PROMPT, "--x", "emotion=plain,awe") == 0
+    shelf = Shelf(tmp_path)
+    found = [hit for run in shelf.runs() for hit in shelf.search(run)]
+    assert {target_text(hit.record["target"]) for hit in found} == {"awe", "plain"}
+    [plain] = [hit for run in shelf.runs() for hit in shelf.search(run, emotion="plain")]
+    assert shelf.record(plain.run, plain.name)["target"] is None
+    assert not shelf.search(plain.run, right="right")
+    assert not shelf.search(plain.run, emotion="fear")
+    [line] = csv.DictReader((tmp_path / plain.run / "results.csv").read_text().splitlines())
+    assert (line["target"], line["on_target"], line["p_target"]) == ("plain", "", "")
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / plain.run)]) == 2
+    assert "found 1 records, none of a finished picture" in one_line(capsys)
 
 
 def test_without_a_prompt_or_an_axis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

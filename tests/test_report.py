@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from muse.core.emotions import EMOTIONS
 from muse.core.types import MuseError
 from muse.report import contact_sheet, results_csv, traces
+from muse.report.traces import band
 from muse.runs.records import on_target, read_records, target_probability, write_record
 from muse.schedulers import StepWindow
 from muse.tasks.summary import closing_lines
@@ -73,6 +75,15 @@ def test_sheet_leaves_failed_pictures_out(folder: Path) -> None:
     assert contact_sheet([failed], folder) is None
 
 
+def test_the_place_of_a_picture_that_cannot_be_read_stays_empty(folder: Path) -> None:
+    (folder / "images" / "a.png").write_bytes(b"broken")
+    (folder / "plain" / "twin.png").unlink()
+    sheet = contact_sheet([record("a", "anger"), record("b", "awe")], folder)
+    assert sheet is not None
+    places = [sheet.getpixel((28 + column * (168 + 14) + 80, 28 + 34 + 80)) for column in range(3)]
+    assert places == [(255, 255, 255), (0, 0, 255), (255, 255, 255)]
+
+
 def test_traces_draw_one_panel_an_emotion_and_the_similarity() -> None:
     figure = traces([record("a", "awe"), record("b", "anger"), record("c", "awe")])
     assert figure is not None
@@ -80,6 +91,19 @@ def test_traces_draw_one_panel_an_emotion_and_the_similarity() -> None:
     assert titles[:2] == ["awe  (2)", "anger  (1)"]
     assert titles[2].startswith("similarity")
     assert traces([record("a", trace={}, start_step=None)]) is None
+
+
+def test_numbers_that_a_trace_lacks_are_left_out() -> None:
+    """Null: what wasn't finite, and the inherent emotion where there was none."""
+    axes = Figure().add_subplot()
+    band(axes, [[None, 0.2, 0.4], [None, None], [None, 0.4, 0.8]], "red")
+    [line] = axes.lines
+    assert list(line.get_xdata()) == [1, 2]
+    assert list(line.get_ydata()) == pytest.approx([0.3, 0.6])
+    bare = {key: [0.1, 0.5] for key in ("p_target", "p_similar")} | {"p_inherent": [None, None]}
+    figure = traces([record("a", trace=bare)])
+    assert figure is not None
+    assert len(figure.axes[0].lines) == 2
 
 
 def test_table_has_a_line_a_picture() -> None:
@@ -102,7 +126,15 @@ def test_records_survive_numbers_that_json_lacks(folder: Path) -> None:
     assert read["similarity"] == [None, 1.0, None]
 
 
-@pytest.mark.parametrize(("text", "told"), [("{", "is damaged"), ('{"schema": 2}', "Update muse")])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "is damaged"),
+        ("[]", "is damaged"),
+        ("{}", "it lacks id"),
+        ('{"schema": 2}', "Update muse"),
+    ],
+)
 def test_records_of_another_kind_are_refused(folder: Path, text: str, told: str) -> None:
     (folder / "records" / "a.json").write_text(text)
     with pytest.raises(MuseError, match=told):
@@ -128,3 +160,9 @@ def test_closing_lines_name_the_remedies(folder: Path) -> None:
     assert "never started: lower --model.timing.start." in told
     assert "1 searches met numbers that are not finite (d)" in told
     assert told.splitlines()[-1] == f"The pictures are in {folder}"
+
+
+def test_no_quantile_of_the_similarity_is_beyond_the_highest(folder: Path) -> None:
+    records = [record("a", similarity=[50.0]), record("b", similarity=[60.0])]
+    told = "\n".join(closing_lines(records, 2, folder, False, ""))
+    assert "51.0 (10 %), 55.0 (50 %), 59.0 (90 %), 60.0 at most" in told

@@ -124,6 +124,24 @@ def test_a_record_cut_in_half_is_made_anew(
     assert "Damaged records, made anew: 1 (the-forest-fear)." in told
 
 
+@pytest.mark.parametrize("text", ["[]", "{}"])
+def test_a_record_that_is_none_is_made_anew(run: Path, made: list[str], text: str) -> None:
+    (run / "records" / "the-forest-fear.json").write_text(text)
+    assert again(run) == 0
+    assert made == ["the-forest-fear"]
+
+
+def test_what_is_no_settings_or_no_listing_is_told(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "settings.json").write_text("[]")
+    assert again(run) == 2
+    assert "its settings.json is damaged" in one_line(capsys)
+    (run / "jobs.jsonl").write_text('{"prompt": "a park"}\n')
+    assert main(["status", str(run)]) == 2
+    assert "is damaged (a line is no job with an id)" in one_line(capsys)
+
+
 def test_jobs_may_be_added(finished: Path, run: Path, made: list[str]) -> None:
     words = ["--data.prompts=[a park,the fair]", "--data.emotions=[awe,sadness]"]
     assert fit_free(run, *words, "--model.slots=1") == 0
@@ -299,6 +317,27 @@ def test_overwrite_keeps_pictures_that_are_to_be_edited(
     place.release()
     assert source.is_file()
     assert len(pictures(run)) == 6
+
+
+def test_pictures_to_edit_may_move(tmp_path: Path) -> None:
+    """What is in them counts, not where they lie."""
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (16, 16)).save(tmp_path / "a" / "photo.png")
+    edit = Job("edit", "a park", {"fear": 1.0}, 0, tmp_path / "a" / "photo.png")
+    first = RunFolder(tmp_path / "run")
+    first.open([edit], {"model": {"steps": 2}}, False)
+    digests = [first.deciding.digest(each) for each in (edit, *first.twins.jobs)]
+    first.release()
+    (tmp_path / "a").rename(tmp_path / "b")
+    moved, more = (replace(edit, id=id, image=tmp_path / "b/photo.png") for id in ("edit", "more"))
+    second = RunFolder(tmp_path / "run")
+    second.open([moved, more], {"model": {"steps": 2}}, False)
+    second.release()
+    assert [second.deciding.digest(each) for each in (moved, *second.twins.jobs)] == digests
+    listed = [json.loads(line) for line in (tmp_path / "run/jobs.jsonl").read_text().splitlines()]
+    assert [(entry["id"], entry["image"]) for entry in listed] == [
+        ("edit", str(moved.image)), ("more", str(moved.image)),
+    ]  # fmt: skip
 
 
 def test_two_runs_never_write_to_one_folder(

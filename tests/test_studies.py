@@ -8,7 +8,9 @@ import math
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,10 @@ from muse.cli import main
 from muse.commands.study_metrics import metrics_of
 from muse.core.emotions import EMOTIONS, WHEEL
 from muse.core.jobs import Job, derive_seed
+from muse.data.jobs import read_jobs, write_jobs
 from muse.guides import EmoGen
 from muse.guides.published import EMOGEN
-from muse.metrics import IntraClassVariance, Made
+from muse.metrics import ContrastFeatures, IntraClassVariance, Made
 from muse.mini.captions import DEVELOPMENT, TEST_KNOWN, TEST_NEW
 from muse.mini.scenes import render
 from muse.mini.world import SIDE, VARIED
@@ -33,6 +36,7 @@ from muse.sampling import Sampler
 from muse.sampling.arithmetic import Arithmetic, arithmetic
 from muse.studies import Runner, Study
 from muse.studies import bundle as bundling
+from muse.studies.figures import _described
 from muse.studies.file import Arm
 from muse.studies.jobs import arm_jobs, study_jobs
 from tests import tiny_guides
@@ -250,6 +254,58 @@ def test_an_arm_without_masks_edits_the_whole_picture(tmp_path: Path) -> None:
         assert mask[scene.cover == 0].mean() > 250, "and nothing else"
         assert mask.max() == 255
         assert len(np.unique(mask)) > 4, "no hard edge"
+
+
+def test_a_prompt_is_told_as_a_jobs_file_reads_it(tmp_path: Path) -> None:
+    """Without spaces around it: a second start knows the pictures of the first."""
+    jobs = [Job("a", "a dog", {"awe": 1.0}, 0)]
+    [told], _ = arm_jobs(Arm("padded", prompt="{prompt} "), jobs, jobs)
+    (tmp_path / "jobs.jsonl").write_text(write_jobs([told]))
+    assert read_jobs(tmp_path / "jobs.jsonl", 0) == [told]
+
+
+def test_an_arm_that_failed_is_not_drawn_against(
+    tiny: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three, one has no picture: the others are a line."""
+    drawn: list[Any] = []
+    monkeypatch.setattr("muse.studies.figures._line", lambda axes, x, *_: drawn.append(x))
+    arms = [{"name": name, "options": {"max_iterations": n}} for n, name in enumerate("abc", 1)]
+    figures = [{"kind": "against", "option": "max_iterations", "metrics": ["green", "judge"]}]
+    save = RunFolder.save
+
+    def fails(self: RunFolder, result: Any, backbone: Any) -> None:
+        if self.path.name.startswith("b-"):
+            result = replace(result, image=None, failure="no room")
+        save(self, result, backbone)
+
+    monkeypatch.setattr(RunFolder, "save", fails)
+    file = small(tmp_path / "study.yaml", arms=arms, figures=figures)
+    assert tiny(file, "--limit=1") == 1
+    assert drawn == [[1.0, 3.0], [1.0, 3.0]]
+    assert (tmp_path / "out/figures/figure-1.png").is_file()
+
+
+def test_pictures_are_described_some_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muse.studies.figures.CHUNK", 3)
+    counts: list[int] = []
+
+    class Counting(IntraClassVariance):
+        def describe(self, pictures: Any) -> torch.Tensor:
+            counts.append(len(pictures))
+            return torch.zeros(len(pictures), 4)
+
+    records = [{"id": str(n), "prompt": "a", "target": {"awe": 1.0}} for n in range(8)]
+    files = {record["id"]: tmp_path / f"{record['id']}.png" for record in records}
+    for file in files.values():
+        paint(file, "awe")
+    found: Any = SimpleNamespace(records=records)
+    pictures: Any = SimpleNamespace(files=files)
+    metric = Counting(ContrastFeatures())
+    assert _described(found, pictures, metric, 100, "cpu").shape == (8, 4)
+    assert counts == [3, 3, 2]
 
 
 def test_shipped_prompts_are_those_of_the_package() -> None:

@@ -71,6 +71,13 @@ ARMS: list[dict[str, Any]] = [
 ]
 
 
+EDITS = "muse.mini.edits.write_edits"
+VARIANCE = {
+    "class_path": "IntraClassVariance",
+    "init_args": {"name": "Var", "features": {"class_path": "ContrastFeatures"}},
+}
+
+
 def study(folder: Path, *words: str, **more: Any) -> int:
     said = {"title": "folders", "jobs": "jobs.jsonl", "arms": ARMS, "metrics": metrics(), **more}
     (folder / "study.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
@@ -208,6 +215,16 @@ def test_ranks_share_places_and_count_from_the_best(folder: Path) -> None:
         ({"figures": [{"kind": "feature"}]}, "Did you mean 'features'?"),
         ({"figures": [{"kind": "features", "arms": ["goode"]}]}, "Did you mean 'good'?"),
         ({"figures": [{"kind": "against", "option": "x", "metrics": ["y"]}]}, "the metric 'y'"),
+        ({"figures": [{"kind": "against", "metrics": ["judge"]}]}, "has no option"),
+        ({"figures": [{"kind": "against", "option": "x"}]}, "has no metrics"),
+        ({"figures": [{"kind": "features", "arms": 5}]}, "Write a list"),
+        ({"ranks": {"Mood": []}}, "rank 'Mood' of study.yaml has no metrics"),
+        ({"ranks": {"M": ["Var"]}, "metrics": [VARIANCE]}, "a number of whole sets"),
+        ({"arms": [ARMS[0], {**ARMS[1], "name": "ratio"}]}, "is called 'ratio'"),
+        ({"arms": [ARMS[0], {**ARMS[1], "name": "difference"}]}, "is called 'difference'"),
+        ({"jobs": {"make": "muse.core.emotions"}}, "no such function"),
+        ({"jobs": {"make": EDITS, "options": {"cuont": 2}}}, "It takes: count"),
+        ({"arms": [{**ARMS[0], "names": "short.csv"}]}, "line 3 of 'short.csv'"),
         ({"metrics": "none.yaml"}, "no list of metrics"),
         ({"arms": [{"name": "a", "folder": "nowhere"}]}, "no folder 'nowhere'"),
         ({"arms": [{"name": "a", "folder": "good", "names": "{who}"}]}, "can't be filled"),
@@ -217,6 +234,7 @@ def test_ranks_share_places_and_count_from_the_best(folder: Path) -> None:
 def test_mistakes_are_told_in_one_line(
     folder: Path, more: dict[str, Any], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (folder / "short.csv").write_text("id,file\ndog-awe,dog-awe.png\ncat-awe\n")
     assert study(folder, **more) == 2
     assert told in one_line(capsys)
 
@@ -294,6 +312,53 @@ def test_tsne_keeps_groups_together() -> None:
     apart = torch.cdist(plane, plane).fill_diagonal_(math.inf)
     assert (apart.argmin(1) // 12 == torch.arange(60) // 12).all()
     assert torch.equal(plane, tsne(points))
+
+
+def test_what_asks_for_a_metric_that_is_not_measured_is_left_out(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that takes more pictures than there are, or applies to none: the rest is told."""
+    many = {"class_path": "tests.study_parts.Green", "init_args": {"fewest": 7}}
+    figures = [{"kind": "against", "option": "x", "metrics": ["green"]}]
+    ranks = {"Mood": ["judge"], "Much": ["green"], "Sharp": ["-PSNR"]}
+    listed = [*metrics()[:1], many, {"class_path": "PSNR"}]
+    jobs = [json.loads(line) for line in (folder / "jobs.jsonl").read_text().splitlines()]
+    bare = [{key: value for key, value in job.items() if key != "image"} for job in jobs]
+    (folder / "bare.jsonl").write_text("".join(json.dumps(job) + "\n" for job in bare))
+    more: dict[str, Any] = {"ranks": ranks, "figures": figures, "arms": ARMS[:1]}
+    assert study(folder, metrics=listed, jobs="bare.jsonl", **more) == 0
+    told = capsys.readouterr().out
+    assert "Rank 'Much' is left out: no green is measured." in told
+    assert "Rank 'Sharp' is left out: no PSNR is measured." in told
+    assert "Figure 'against' leaves out green, which isn't measured." in told
+    names = [column["name"] for column in found(folder)["tables"][0]["columns"]]
+    assert [name for name in names if "rank" in name] == ["Mood: judges' mean rank"]
+
+
+def test_ranks_tell_which_jobs_they_are_of(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arms = [ARMS[0], {"name": "run", "folder": "run"}]
+    assert study(folder, arms=arms, ranks={"Mood": ["judge"]}) == 1
+    assert "Mood: ranks of 5 jobs, of which every arm has a number." in capsys.readouterr().out
+
+
+def test_the_tables_are_there_before_anything_is_drawn(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("muse.studies.results.figures", breaks)
+    assert study(folder) == 70
+    assert "| good | 100.0%" in (folder / "out/table.md").read_text()
+    assert means(found(folder)["tables"][0], "judge")["good"] == 1.0
+
+
+def test_a_blank_title_is_the_files_name(folder: Path) -> None:
+    assert study(folder, title=None, about=None) == 0
+    assert found(folder)["title"] == "study"
+    assert "None" not in (folder / "out/table.md").read_text()
 
 
 def test_metrics_of_sets_that_take_more_pictures_are_left_out(

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from muse.cli import main
 from muse.core.emotions import WHEEL
 from muse.core.jobs import Job
 from muse.core.pictures import open_picture
@@ -35,6 +36,7 @@ from muse.web.recipe import Recipe
 from muse.web.shelf import Shelf
 from muse.web.studio import Studio
 from muse.web.uploads import open_photo, read_mask
+from tests.test_cli import one_line
 
 ROOT = Path(__file__).parent.parent
 TOY = {"prompt": "a walk in the park", "emotion": "fear", "backbone": "toy", "steps": 12}
@@ -498,6 +500,32 @@ def test_runs_are_searched(tmp_path):
     told = drawing.facts(record) + drawing.curves(record)
     assert "<script>" not in told
     assert "polyline" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--device", "abacus"], "--device 'abacus' can't be used"),
+        (["--slots", "0"], "--slots 0 is not allowed. Use 1 or more."),
+    ],
+)
+def test_what_no_order_could_be_made_with_is_told_at_once(words, why, capsys, monkeypatch):
+    monkeypatch.setattr("muse.commands.web.serve", None)
+    assert main(["web", *words]) == 2
+    assert why in one_line(capsys)
+
+
+def test_a_file_of_a_model_that_is_not_there_is_told():
+    with pytest.raises(MuseError, match=r"There is no file 'none\.yaml'"):
+        Catalog([Path("none.yaml")], "cpu")
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"status": "done"}', "5"])
+def test_a_damaged_record_hides_itself_alone(tmp_path, text):
+    fake_run(tmp_path / "run", "one", "a dog", "awe", "awe")
+    (tmp_path / "run/records/two.json").write_text(text)
+    noise(16, 16).save(tmp_path / "run/images/two.png")
+    assert [hit.name for hit in Shelf(tmp_path).search("run", emotion="awe")] == ["one"]
 
 
 def test_nothing_outside_of_the_shelf_is_read(tmp_path):

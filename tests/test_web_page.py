@@ -1,6 +1,7 @@
 """The page, through its API."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from muse.core.types import MuseError
 from muse.runs.png_settings import read_png_settings
+from muse.web import form
 from muse.web.catalog import Catalog
 from muse.web.form import fitting
 from muse.web.grid_tab import ended
@@ -102,6 +104,30 @@ def test_sliders_show_what_they_can():
     assert fitting(catalog, "ug-published", "muse-mini") == (200, 3.0)
     assert fitting(catalog, "paper", "toy") is None
     assert fitting(catalog, "default", "toy")[0] == catalog.settings("default", "toy")["steps"]
+
+
+SLIDERS = """
+globalThis.window = globalThis;
+globalThis.document = { addEventListener() {}, getElementById() { return null; } };
+globalThis.MutationObserver = class { observe() {} };
+const [page, mix, read] = process.argv.slice(1);
+eval(require("fs").readFileSync(page, "utf8"));
+const text = eval(mix)(0, 0, 0.5, 0, 0.25, 0, 0, 0);
+console.log(JSON.stringify([text, eval(read)(text)]));
+"""
+"""What Gradio does when a slider of the mixture moves: awe and fear, in the wheel's order."""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+def test_the_sliders_of_a_mixture_say_it(served):
+    events = httpx.get(f"{served.url}config").json()["dependencies"]
+    scripts = dict.fromkeys(str(event["js"]) for event in events)
+    [mix] = [script for script in scripts if "muse.mixed" in script]
+    [read] = [script for script in scripts if "muse.chosen('make'" in script]
+    script = str(Path(form.__file__).with_name("page.js"))
+    words = ["node", "-e", SLIDERS, script, mix, read]
+    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert json.loads(told) == ["awe:0.5,fear:0.25", [0, 0, 0.5, 0, 0.25, 0, 0, 0]]
 
 
 def test_a_picture_is_made_shown_live_and_carries_its_settings(client, served):

@@ -14,7 +14,7 @@ from rich.console import Console
 
 import muse.metrics
 from muse.commands.lightning import quiet
-from muse.core.files import make_folder, replacing, write_text
+from muse.core.files import make_folder, replacing, write_text, written
 from muse.core.registry import unknown
 from muse.core.types import MuseError
 from muse.guides import Guide
@@ -70,23 +70,27 @@ def evaluate(words: Sequence[str]) -> int:
 def write(evaluation: Evaluation, folder: Path) -> None:
     """Write evaluation.md, .csv and .json and, where a judge was asked, confusion.png and
     best_and_worst.png; those of an earlier evaluation go.
+
+    Raises:
+        MuseError: the disk is full, or the folder can't be written to.
     """
     make_folder(folder)
-    pictures: dict[str, str] = {}
     figure, sheet = confusion(evaluation), best_and_worst(evaluation)
-    for name in ("confusion.png", "best_and_worst.png"):
-        (folder / name).unlink(missing_ok=True)
-    if figure is not None:
-        with replacing(folder / "confusion.png") as temporary:
-            figure.savefig(temporary, dpi=150)
-        pictures["What the judges read"] = "confusion.png"
-    if sheet is not None:
-        with replacing(folder / "best_and_worst.png") as temporary:
-            sheet.save(temporary)
-        pictures["Best and worst"] = "best_and_worst.png"
-    write_text(folder / "evaluation.csv", as_csv(evaluation))
-    write_text(folder / "evaluation.json", as_json(evaluation))
-    write_text(folder / "evaluation.md", markdown(evaluation, pictures))
+    pictures: dict[str, str] = {}
+    with written(f"the evaluation into {str(folder)!r}"):
+        for name in ("confusion.png", "best_and_worst.png"):
+            (folder / name).unlink(missing_ok=True)
+        if figure is not None:
+            with replacing(folder / "confusion.png") as temporary:
+                figure.savefig(temporary, dpi=150)
+            pictures["What the judges read"] = "confusion.png"
+        if sheet is not None:
+            with replacing(folder / "best_and_worst.png") as temporary:
+                sheet.save(temporary)
+            pictures["Best and worst"] = "best_and_worst.png"
+        write_text(folder / "evaluation.csv", as_csv(evaluation))
+        write_text(folder / "evaluation.json", as_json(evaluation))
+        write_text(folder / "evaluation.md", markdown(evaluation, pictures))
 
 
 def metrics_parser() -> ArgumentParser:

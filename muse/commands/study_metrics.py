@@ -60,12 +60,18 @@ def enough(
 
 
 def _check(told: Study, metrics: Sequence[Metric]) -> None:
-    """Refuse names of metrics that aren't there before anything is made."""
+    """Refuse names of metrics that aren't there, or can't rank, before anything is made."""
     names = [metric.name for metric in metrics]
-    asked = [name.removeprefix("-") for of in told.ranks.values() for name in of]
-    asked += [name for figure in told.figures for name in figure.get("metrics", ())]
-    for name in asked:
+    ranked = [name.removeprefix("-") for of in told.ranks.values() for name in of]
+    drawn = [name for figure in told.figures for name in figure.get("metrics", ())]
+    for name in (*ranked, *drawn):
         if name not in names:
             raise MuseError(
                 f"{told.file.name} asks for the metric {name!r}. Measured are: {', '.join(names)}."
+            )
+    for metric in metrics:
+        if metric.of_sets and metric.name in ranked:
+            raise MuseError(
+                f"{told.file.name} ranks by {metric.name!r}, which is a number of whole sets. Rank "
+                "by one of each picture."
             )

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from muse.commands.evaluate import check_device
 from muse.commands.lightning import quiet
+from muse.core.types import MuseError
 from muse.presets.examples import here_or_example
 from muse.web.app import serve
 
@@ -27,13 +29,16 @@ def web(words: Sequence[str]) -> int:
     add("--device", type=str, default="auto", help="auto, cpu, cuda, ...")
     add("--slots", type=int, default=4, help="how many pictures of a grid share a model call")
     given = parser.parse_args(list(words))
+    if given.slots < 1:
+        raise MuseError(f"--slots {given.slots} is not allowed. Use 1 or more.")
+    device = given.device if given.device == "auto" else check_device(given.device)
     serve(
         Path(given.output_dir),
         Path(given.runs),
         [Path(here_or_example(file)) for file in given.config],
         given.host,
         given.port,
-        given.device,
+        device,
         given.slots,
     )
     return 0

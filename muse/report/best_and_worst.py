@@ -33,9 +33,9 @@ def best_and_worst(evaluation: Evaluation) -> Image.Image | None:
     """Twelve steered pictures of the highest probability of their target and twelve of the
     lowest, by the mean of the judges that did not guide (of all, where each did).
 
-    Returns None where no judge was asked.
+    Returns None where no judge was asked, or none of the pictures can be read.
     """
-    judges = [measured for measured in evaluation.measured if measured.readings]
+    judges = [one for one in evaluation.measured if evaluation.shown in one.readings]
     judges = [judge for judge in judges if not judge.guided] or judges
     if not judges:
         return None
@@ -72,7 +72,8 @@ def _band(
         record = evaluation.run.records[index]
         left = MARGIN + place % COLUMNS * (TILE + GAP)
         head = top + place // COLUMNS * (HEADER + TILE + LABEL)
-        draw.text((left, head), _cut(draw, record["prompt"], TILE, 14), fill=FAINT, font=font(14))
+        prompt = " ".join(record["prompt"].split())  # a line break has no width
+        draw.text((left, head), _cut(draw, prompt, TILE, 14), fill=FAINT, font=font(14))
         path = evaluation.arms[evaluation.shown](record)
         if path is not None:
             tile(sheet, path, left, head + HEADER - 10)

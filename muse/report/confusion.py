@@ -32,7 +32,9 @@ def arm_counts(evaluation: Evaluation, judge: Measured, arm: str) -> dict[str, d
     pictures.
     """
     targets = evaluation.parts()["emotions"]
-    return {name: _count(judge.readings[arm][rows]) for name, rows in targets.items()}
+    unread = np.full((len(evaluation.run.records), len(EMOTIONS)), np.nan)
+    readings = judge.readings.get(arm, unread)  # none, where none of its pictures can be read
+    return {name: _count(readings[rows]) for name, rows in targets.items()}
 
 
 def _count(readings: Values) -> dict[str, int]:

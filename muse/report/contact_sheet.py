@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from muse.core.emotions import COLORS, WHEEL, strongest
 from muse.core.intensity import emotion_text
-from muse.runs.records import Layout, Record, target_probability
+from muse.core.pictures import open_picture
+from muse.core.types import MuseError
+from muse.runs.records import Layout, Record, is_plain, target_probability
 
 TILE = 168
 GAP = 14
@@ -75,20 +78,28 @@ def _row(
     if twins:
         twin = _twin(row)
         if twin is not None:
-            p = twin["plain_probabilities"]
-            likeliest = strongest(p)
             tile(sheet, layout.picture(twin["plain"], plain=True), left, top)
-            caption(draw, left, top, "plain", FAINT, p[likeliest], likeliest)
+            _plain_caption(draw, left, top, twin["plain_probabilities"])
         left += TILE + GAP
     for record in row:
-        color = COLORS[strongest(record["target"])]
         tile(sheet, layout.picture(record["id"]), left, top)
-        intensity = record.get("intensity")
-        remark = "never started" if record["start_step"] is None and intensity != 0 else ""
-        value = target_probability(record) or 0.0
-        text = emotion_text(record["target"], intensity)
-        caption(draw, left, top, text, color, value, remark)
+        if is_plain(record["target"]):
+            _plain_caption(draw, left, top, record["probabilities"])
+        else:
+            color = COLORS[strongest(record["target"])]
+            intensity = record.get("intensity")
+            remark = "never started" if record["start_step"] is None and intensity != 0 else ""
+            value = target_probability(record) or 0.0
+            text = emotion_text(record["target"], intensity)
+            caption(draw, left, top, text, color, value, remark)
         left += TILE + GAP
+
+
+def _plain_caption(
+    draw: ImageDraw.ImageDraw, left: int, top: int, probabilities: Mapping[str, float]
+) -> None:
+    likeliest = strongest(probabilities)
+    caption(draw, left, top, "plain", FAINT, probabilities[likeliest], likeliest)
 
 
 def _twin(row: Sequence[Record]) -> Record | None:
@@ -99,9 +110,11 @@ def _twin(row: Sequence[Record]) -> Record | None:
 
 
 def tile(sheet: Image.Image, path: Path, left: int, top: int) -> None:
-    """Paste a picture file onto a sheet, scaled to `TILE` pixels."""
-    with Image.open(path) as file:
-        paste(sheet, file.convert("RGB"), left, top)
+    """Paste a picture file onto a sheet, scaled to `TILE` pixels; the place of one that can't be
+    read stays empty.
+    """
+    with suppress(MuseError):
+        paste(sheet, open_picture(path).image, left, top)
 
 
 def paste(sheet: Image.Image, picture: Image.Image, left: int, top: int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from muse.core.emotions import strongest
 from muse.core.intensity import emotion_text
-from muse.runs.records import Record, on_target, target_probability
+from muse.runs.records import Record, is_plain, on_target, target_probability
 
 COLUMNS = (
     "id",
@@ -34,11 +34,11 @@ def results_csv(records: Sequence[Record]) -> str:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for record in records:
-        p = record["probabilities"]
+        p, target, intensity = record["probabilities"], record["target"], record.get("intensity")
         writer.writerow(
             {
                 **{name: record[name] for name in COLUMNS if name in record},
-                "target": emotion_text(record["target"], record.get("intensity")),
+                "target": "plain" if is_plain(target) else emotion_text(target, intensity),
                 "iterations": sum(record["iterations"]),
                 "predicted": strongest(p) if p else None,
                 "on_target": on_target(record),

@@ -59,11 +59,7 @@ def _curves(record: Record) -> Record:
 
 def _probabilities(axes: Axes, name: str, rows: Sequence[Record], first: bool) -> None:
     for key, _, color in CURVES:
-        table = padded([row["trace"][key] for row in rows])
-        low, middle, high = np.nanquantile(table, [0.25, 0.5, 0.75], axis=0)
-        k = np.arange(table.shape[1])
-        axes.fill_between(k, low, high, color=color or COLORS[name], alpha=0.15, linewidth=0)
-        axes.plot(k, middle, color=color or COLORS[name], linewidth=1.6)
+        band(axes, [row["trace"][key] for row in rows], color or COLORS[name])
     axes.set_title(f"{name}  ({len(rows)})", fontsize=10, color=COLORS[name], loc="left")
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel("inner iterations", fontsize=8)
@@ -85,10 +81,23 @@ def _similarity(axes: Axes, rows: Sequence[Record]) -> None:
     quiet(axes)
 
 
-def padded(curves: Sequence[Sequence[float]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Rows end at different times: a finished one keeps its last value, (rows, longest)."""
+def band(axes: Axes, curves: Sequence[Sequence[float | None]], color: str) -> None:
+    """Draw the median and the middle half of some rows' curves, where any of them has a number."""
+    table = padded(curves)
+    known = np.flatnonzero(np.isfinite(table).any(0))
+    if len(known):
+        low, middle, high = np.nanquantile(table[:, known], [0.25, 0.5, 0.75], axis=0)
+        axes.fill_between(known, low, high, color=color, alpha=0.15, linewidth=0)
+        axes.plot(known, middle, color=color, linewidth=1.6)
+
+
+def padded(curves: Sequence[Sequence[float | None]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Rows end at different times: a finished one keeps its last value, (rows, longest); nan where
+    there is none.
+    """
     longest = max(len(curve) for curve in curves)
-    return np.array([[*curve, *[curve[-1]] * (longest - len(curve))] for curve in curves])
+    rows = [[*curve, *[curve[-1]] * (longest - len(curve))] for curve in curves]
+    return np.array(rows, dtype=float)
 
 
 def quiet(axes: Axes) -> None:

@@ -144,7 +144,7 @@ class Noted:
             if noted.get("format") != FORMAT:  # digests were made otherwise
                 return cls()
             return cls(noted["settings"], noted["weights"], noted["files"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
 

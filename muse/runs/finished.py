@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor
 
 from muse.core.digests import file_digest
@@ -16,7 +15,8 @@ from muse.core.registry import resolve
 from muse.core.types import MuseError
 from muse.guides import Guide
 from muse.pretrained.packaged import PACKAGED, locate
-from muse.runs.records import Layout, Record, read_listing, read_records
+from muse.runs.deciding import absolute
+from muse.runs.records import Layout, Record, is_plain, read_config, read_listing, read_records
 from muse.steering import Steering
 
 
@@ -51,7 +51,8 @@ class FinishedRun:
                 f"There is no folder {str(folder)!r}. Give the one that muse fit-free wrote."
             )
         records = read_records(folder)
-        done = [record for record in records if record["status"] == "done" and record["target"]]
+        made = [record for record in records if record["status"] == "done"]
+        done = [record for record in made if not is_plain(record["target"])]
         if not done:
             found = f"{len(records)} records, none of a finished picture" if records else "none"
             raise MuseError(
@@ -63,10 +64,8 @@ class FinishedRun:
                 f"The pictures in {str(folder)!r} are drawings of the toy's points, which no "
                 "metric reads. Evaluate a run of a backbone with pictures."
             )
-        file = Layout(folder).config
-        config = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
         left = len({entry["id"] for entry in read_listing(folder)} - {r["id"] for r in records})
-        return cls(folder, done, len(records) - len(done), config, left)
+        return cls(folder, done, len(records) - len(made), read_config(folder), left)
 
     @property
     def arms(self) -> dict[str, Callable[[Record], Path | None]]:
@@ -171,7 +170,7 @@ def _same(guide: Mapping[str, Any], judge: Mapping[str, Any]) -> bool:
     mine, its = guide.get("init_args", {}), judge.get("init_args", {})
     one, other = _file(mine.get("checkpoint")), _file(its.get("checkpoint"))
     if one is None or other is None:
-        return bool(mine == its)
+        return bool(absolute(mine) == absolute(its))
     if one.is_file() and other.is_file():
         return file_digest(one) == file_digest(other)
     return one.name == other.name  # a run may come from a machine with other folders

@@ -90,8 +90,8 @@ class RunFolder(Sink):
             for name in (self.path, *self.layout.folders()):
                 make_folder(name)
                 sweep(name)
-            new = [job_entry(job) for job in jobs if job.id not in self.entries]
-            write_text(self.layout.jobs, as_jsonl([*self.entries.values(), *new]))
+            listed = self.entries | {job.id: job_entry(job) for job in jobs}
+            write_text(self.layout.jobs, as_jsonl(listed.values()))
             write_text(self.layout.settings, self.deciding.noted())
             if repeatable:
                 write_text(self.layout.config, repeatable_config(config))
@@ -101,8 +101,9 @@ class RunFolder(Sink):
         self.before = Noted.read(self.layout.settings)
         self.deciding = Deciding(config, Digests(self.before.files))
         self.entries = {entry["id"]: entry for entry in read_listing(self.path)}
-        new = (job for job in jobs if job.id not in self.entries)
-        self.jobs = [*map(listed_job, self.entries.values()), *new]
+        now = {job.id: job for job in jobs}  # pictures to edit may have moved since
+        listed = {id: listed_job(entry) for id, entry in self.entries.items()}
+        self.jobs = list((listed | now).values())
         self.twins = plain_twins(self.jobs)
 
     def remarks(self) -> list[str]:

@@ -12,13 +12,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from muse.core.emotions import strongest
+import yaml
+
+from muse.core.emotions import EMOTIONS, strongest
 from muse.core.files import write_text
 from muse.core.results import Result
 from muse.core.types import MuseError
 
 SCHEMA = 1
 
+NEEDED = ("id", "prompt", "target", "status")
+"""Keys without which a record is none."""
 LONG = ("trace", "versions")
 """What is read one picture at a time, and not kept."""
 
@@ -164,21 +168,48 @@ def read_record(path: Path) -> Record:
     """One record.
 
     Raises:
-        MuseError: no JSON, or of a schema from the future.
+        MuseError: no JSON, no record, or of a schema from the future.
     """
     try:
         record: Record = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        if not isinstance(record, dict):
+            raise ValueError("it is no object")
+        newer = record.get("schema", 0) > SCHEMA
+        missing = [name for name in NEEDED if name not in record]
+        if missing and not newer:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+    except ValueError as error:  # of JSON and of UTF-8, too
         raise MuseError(
             f"Record {str(path)!r} is damaged ({error}). Run the same command again: it makes the "
             "picture anew."
         ) from None
-    if record.get("schema", 0) > SCHEMA:
+    if newer:
         raise MuseError(
             f"Record {str(path)!r} is of schema {record['schema']}; this muse reads up to "
             f"{SCHEMA}. Update muse."
         )
     return record
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The resolved configuration of a run (config.yaml), empty where there is none.
+
+    Raises:
+        MuseError: it is damaged.
+    """
+    path = Layout(folder).config
+    if not path.is_file():
+        return {}
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("it has no keys with values")
+    except (ValueError, yaml.YAMLError) as error:
+        told = " ".join(str(error).split())
+        raise MuseError(
+            f"{str(path)!r} is damaged ({told}). Remove it, or make the run again."
+        ) from None
+    return config
 
 
 def read_listing(folder: Path) -> list[dict[str, Any]]:
@@ -192,18 +223,26 @@ def read_listing(folder: Path) -> list[dict[str, Any]]:
         return []
     try:
         lines = path.read_text(encoding="utf-8").split("\n")  # no other mark ends a line of JSON
-        return [json.loads(line) for line in lines if line]
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        entries = [json.loads(line) for line in lines if line]
+        if not all(isinstance(entry, dict) and "id" in entry for entry in entries):
+            raise ValueError("a line is no job with an id")
+    except ValueError as error:  # of JSON and of UTF-8, too
         raise MuseError(
             f"{str(path)!r} is damaged ({error}). Choose another --output_dir, or remove it."
         ) from None
+    return entries
+
+
+def is_plain(target: Mapping[str, float] | None) -> bool:
+    """Whether a target is none; all emotions alike, as of plain cells of a grid, are none too."""
+    return not target or (len(target) == len(EMOTIONS) and len(set(target.values())) == 1)
 
 
 def on_target(record: Record, probabilities: str = "probabilities") -> bool | None:
     """Whether the likeliest emotion is one that the job wanted (is none that it wanted less of);
     None where that isn't known.
     """
-    if not record["target"] or not record.get(probabilities):
+    if is_plain(record["target"]) or not record.get(probabilities):
         return None
     less = (record.get("intensity") or 0) < 0
     return (strongest(record[probabilities]) in record["target"]) != less
@@ -211,7 +250,7 @@ def on_target(record: Record, probabilities: str = "probabilities") -> bool | No
 
 def target_probability(record: Record, probabilities: str = "probabilities") -> float | None:
     """The probability of the wanted emotions together; None where that isn't known."""
-    if not record["target"] or not record.get(probabilities):
+    if is_plain(record["target"]) or not record.get(probabilities):
         return None
     return float(sum(record[probabilities][name] for name in record["target"]))
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from muse.core.jobs import Job
 from muse.core.types import MuseError
 from muse.metrics import FinishedRun
-from muse.runs.records import Layout, Record, each_record
+from muse.runs.records import Layout, Record, each_record, read_config
 from muse.sampling.arithmetic import Arithmetic
 from muse.studies.file import Arm
 
@@ -103,9 +101,7 @@ def finished_pictures(arm: Arm, folder: Path, jobs: Sequence[Job]) -> ArmPicture
         MuseError: jobs of the study that the run doesn't have.
     """
     names = {job.id: job.id for job in jobs}
-    file = Layout(folder).config
-    config = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    found = run_pictures(arm, folder, names, config)
+    found = run_pictures(arm, folder, names, read_config(folder))
     missing = [name for name in names if name not in found.files and name not in found.failed]
     if missing:
         raise lacking(arm, missing, len(names), f"records of their ids in {str(folder)!r}")

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from muse.core.emotions import COLORS, EMOTIONS, WHEEL
 from muse.core.types import MuseError
-from muse.metrics import ClipFeatures, Estimate, IntraClassVariance, Made, Measured, Metric
+from muse.metrics import ClipFeatures, Estimate, IntraClassVariance, Made, Metric
+from muse.metrics.evaluation import CHUNK
 from muse.report.contact_sheet import FAINT, INK
-from muse.report.traces import CURVES, padded, quiet, swatch
+from muse.report.traces import CURVES, band, quiet, swatch
 from muse.report.tsne import tsne
 from muse.runs.finished import load
 from muse.runs.records import Layout, read_record
@@ -43,14 +44,11 @@ def figures(found: Found, device: str = "cpu") -> dict[str, Figure]:
 
     Returns:
         title -> figure; one that has nothing to show is left out.
-
-    Raises:
-        MuseError: arms or metrics that aren't there.
     """
     drawn = {}
     for said in found.study.figures:
         kind = said["kind"]
-        title = str(said.get("title", TITLES[kind].format(**{"option": "", **said})))
+        title = str(said.get("title") or TITLES[kind].format(**{"option": "", **said}))
         chosen = said.get("arms") or list(found.arms)
         arms = {name: found.arms[name] for name in chosen if name in found.arms}
         if kind == "suppression":
@@ -76,11 +74,7 @@ def suppression(arms: Mapping[str, ArmPictures]) -> Figure | None:
     panels = figure.subplots(1, len(rows), squeeze=False, sharey=True)[0]
     for axes, (name, traces) in zip(panels, rows.items(), strict=True):
         for key, _, color in CURVES:
-            table = padded([trace[key] for trace in traces])
-            low, middle, high = np.nanquantile(table, [0.25, 0.5, 0.75], axis=0)
-            k = np.arange(table.shape[1])
-            axes.fill_between(k, low, high, color=color or TARGET, alpha=0.15, linewidth=0)
-            axes.plot(k, middle, color=color or TARGET, linewidth=1.7)
+            band(axes, [trace[key] for trace in traces], color or TARGET)
         axes.set_ylim(-0.03, 1.03)
         axes.set_title(f"{name}  ({len(traces)})", fontsize=10, loc="left", color=INK)
         axes.set_xlabel("inner iterations", fontsize=8, color=FAINT)
@@ -142,7 +136,8 @@ def _described(
     some = [there[i * len(there) // min(most, len(there))] for i in range(min(most, len(there)))]
     images = [(record, _image(pictures.files[record["id"]], device)) for record in some]
     made = [Made(r["prompt"], r["target"], image) for r, image in images if image is not None]
-    return metric.describe(made) if made else torch.empty(0, 2)
+    parts = [metric.describe(made[i : i + CHUNK]) for i in range(0, len(made), CHUNK)]
+    return torch.cat(parts) if parts else torch.empty(0, 2)
 
 
 @lru_cache(maxsize=512)  # a plain picture stands for several jobs
@@ -156,27 +151,29 @@ def _image(path: Path, device: str) -> Tensor | None:
 
 def against(found: Found, option: str, metrics: Sequence[str]) -> Figure | None:
     """Metrics against the number that an option has in each arm (the paper's Fig. 5), with their
-    95 % intervals; None where fewer than two arms set it.
+    95 % intervals; None where fewer than two arms with pictures set it, or none of the metrics is
+    measured.
     """
     at = {}
     for name, pictures in found.arms.items():
         options = pictures.arm.options
         value = options.get(option, options.get(f"model.{option}"))
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if pictures.files and isinstance(value, int | float) and not isinstance(value, bool):
             at[name] = float(value)
-    if len(at) < 2:
+    known = {one.metric.name: one for one in found.evaluation.measured}
+    measured = [known[name] for name in metrics if name in known]
+    if len(at) < 2 or not measured:
         return None
     every = list(range(len(found.records)))
-    figure = Figure(figsize=(5.6, 1.9 * len(metrics) + 0.7), layout="constrained")
-    panels = figure.subplots(len(metrics), 1, squeeze=False, sharex=True)[:, 0]
-    order = sorted(at, key=lambda name: at[name])
-    for axes, metric in zip(panels, metrics, strict=True):
-        measured = _metric(found, metric)
-        summary = found.evaluation.summary(measured, every)
-        percent = 100 if measured.metric.show.endswith("%") else 1
+    figure = Figure(figsize=(5.6, 1.9 * len(measured) + 0.7), layout="constrained")
+    panels = figure.subplots(len(measured), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, one in zip(panels, measured, strict=True):
+        summary = found.evaluation.summary(one, every)
+        order = sorted((name for name in at if name in summary), key=lambda name: at[name])
+        percent = 100 if one.metric.show.endswith("%") else 1
         _line(axes, [at[name] for name in order], [summary[name] for name in order], percent)
         unit = ", %" if percent == 100 else ""
-        axes.set_title(f"{metric}{unit}", fontsize=10, loc="left", color=INK)
+        axes.set_title(f"{one.metric.name}{unit}", fontsize=10, loc="left", color=INK)
         quiet(axes)
     panels[-1].set_xlabel(option, fontsize=9, color=FAINT)
     return figure
@@ -188,11 +185,3 @@ def _line(axes: Axes, x: Sequence[float], found: Sequence[Estimate], scale: floa
     )
     axes.fill_between(x, low, high, color=TARGET, alpha=0.13, linewidth=0)
     axes.plot(x, mean, "o-", color=TARGET, linewidth=1.7, markersize=4.5)
-
-
-def _metric(found: Found, name: str) -> Measured:
-    for measured in found.evaluation.measured:
-        if measured.metric.name == name:
-            return measured
-    known = ", ".join(measured.metric.name for measured in found.evaluation.measured)
-    raise MuseError(f"A figure asks for the metric {name!r}, which is none of {known}.")

@@ -33,6 +33,8 @@ FIGURES = {
 """Kind of figure -> its keys."""
 LISTS = Path(muse.metrics.__file__).parent
 """Where the lists of metrics lie that come with the package."""
+RESERVED = ("difference", "ratio")
+"""What columns are called that compare two arms."""
 MOST = 500
 """Evaluations a picture that ``--quick`` can afford."""
 
@@ -134,12 +136,18 @@ class Study:
         compare = str(said.get("compare", names[0]))
         if compare not in names:
             raise MuseError(unlike("compare", compare, names, path.name))
+        reserved = [name for name in names if name in RESERVED]
+        if reserved:
+            raise MuseError(
+                f"An arm of {path.name} is called {reserved[0]!r}, as tables call a column that "
+                "compares two arms. Give it another name."
+            )
         metrics = said.get("metrics", "mini")
         ranks = mapping(said.get("ranks") or {}, f"ranks of {path.name}")
         return cls(
             path,
-            str(said.get("title", path.stem)),
-            " ".join(str(said.get("about", "")).split()),
+            str(said.get("title") or path.stem),
+            " ".join(str(said.get("about") or "").split()),
             _jobs(said.get("jobs"), path),
             arms,
             compare,
@@ -149,7 +157,7 @@ class Study:
                     listed(metrics, "metrics") if not isinstance(metrics, str) else [metrics]
                 )
             ),
-            {name: [str(metric) for metric in listed(of, name)] for name, of in ranks.items()},
+            {name: _named(of, f"rank {name!r} of {path.name}") for name, of in ranks.items()},
             tuple(_figure(entry, path, names) for entry in listed(said.get("figures"), "figures")),
         )
 
@@ -213,10 +221,23 @@ def _figure(entry: Any, path: Path, arms: Collection[str]) -> dict[str, Any]:
     if kind not in FIGURES:
         raise MuseError(unlike("kind of figure", str(kind), FIGURES, path.name))
     found = mapping(entry, f"figure {kind!r} of {path.name}", FIGURES[kind])
-    for name in found.get("arms", ()):
+    where = f"figure {kind!r} of {path.name}"
+    for name in listed(found.get("arms"), f"arms of {where}"):
         if name not in arms:
             raise MuseError(unlike(f"arm of figure {kind!r}:", str(name), arms, path.name))
+    if kind == "against":
+        if not found.get("option"):
+            raise MuseError(f"{where} has no option. Say which one arms differ by, such as steps.")
+        found["metrics"] = _named(found.get("metrics"), where)
     return found
+
+
+def _named(said: Any, where: str) -> list[str]:
+    """Names of metrics, one at least."""
+    names = [str(name) for name in listed(said, f"metrics of {where}")]
+    if not names:
+        raise MuseError(f"{where} has no metrics. List their names, one at least.")
+    return names
 
 
 def _metrics_file(name: str, folder: Path) -> Path:

@@ -92,4 +92,9 @@ def _listed(arm: Arm) -> dict[str, str]:
             f"Arm {arm.name!r}: {arm.names!r} has the columns {', '.join(map(str, rows[0]))}. It "
             "needs id and file."
         )
+    for number, row in enumerate(rows, start=2):
+        if not row["id"] or not row["file"]:
+            raise MuseError(
+                f"Arm {arm.name!r}: line {number} of {arm.names!r} lacks its id or file. Give both."
+            )
     return {row["id"]: Path(row["file"]).with_suffix("").as_posix() for row in rows}

@@ -82,7 +82,12 @@ class Grid:
                 job may have.
         """
         axes = [replace(axis, name=_option(axis.name, AXES)) for axis in (x, y) if axis is not None]
-        shared = {_option(name, SHARED): value for name, value in common.items()}
+        shared: dict[str, str] = {}
+        for given, value in common.items():
+            name = _option(given, SHARED)
+            if name in shared:
+                raise MuseError(f"{name} is given twice, by two names. Leave one out.")
+            shared[name] = value
         names = [axis.name for axis in axes]
         if names[1:] == names[:1]:
             raise MuseError(f"Both axes go over {names[0]}. Choose another option for one of them.")

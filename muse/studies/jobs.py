@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -33,7 +34,7 @@ def study_jobs(said: Mapping[str, Any], folder: Path, limit: int | None = None) 
     given = dict(said)
     make, options = given.pop("make", None), given.pop("options", None) or {}
     if make is not None:
-        given["jobs"] = str(_function(str(make))(folder, **options))
+        given["jobs"] = str(_made(str(make), folder, options))
     jobs = Jobs(**given).jobs
     return jobs if limit is None else spread(jobs, limit)
 
@@ -85,7 +86,7 @@ def arm_jobs(
 
 def _told(arm: Arm, job: Job) -> Job:
     """A job as an arm makes it."""
-    prompt = arm.prompt.format(prompt=job.prompt, emotion=_words(job))
+    prompt = arm.prompt.format(prompt=job.prompt, emotion=_words(job)).strip()  # as jobs are read
     return replace(job, prompt=prompt, mask=job.mask if arm.mask else None)
 
 
@@ -94,11 +95,19 @@ def _words(job: Job) -> str:
     return " and ".join(job.target or {})
 
 
-def _function(name: str) -> Any:
+def _made(name: str, folder: Path, options: Mapping[str, Any]) -> Any:
+    """What a function returns that is named by its import path."""
     module, _, attribute = name.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError):
+        function = getattr(importlib.import_module(module), attribute)
+        signature = inspect.signature(function)
+    except (ImportError, AttributeError, TypeError, ValueError):
         raise MuseError(
             f"jobs: make is {name!r}, and there is no such function. Give its import path."
         ) from None
+    try:
+        signature.bind(folder, **options)
+    except TypeError as error:
+        taken = ", ".join(list(signature.parameters)[1:])
+        raise MuseError(f"jobs: options of {name!r}: {error}. It takes: {taken}.") from None
+    return function(folder, **options)

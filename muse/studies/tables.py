@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from muse.metrics import Estimate, Measured
 from muse.metrics.bootstrap import RESAMPLES, SET_RESAMPLES, difference_name, ratio_name
 from muse.report.evaluation import cell
@@ -136,8 +138,12 @@ def remarks(found: Found) -> list[str]:
     if any(found.guided.values()):
         lines.append("* also guided this arm: it measures what steering aimed at.")
     if found.ranks:
-        of = "; ".join(f"{name} by {', '.join(by)}" for name, by in found.study.ranks.items())
+        of = "; ".join(f"{name} by {', '.join(found.study.ranks[name])}" for name in found.ranks)
         lines.append(f"Judges' mean rank stands in for people's, 1 is best: {of}.")
+        for name, ranks in found.ranks.items():
+            ranked = int(np.isfinite(next(iter(ranks.values()))).sum())
+            if ranked < len(found.records):
+                lines.append(f"{name}: ranks of {ranked} jobs, of which every arm has a number.")
     lines.append(
         "Means a picture: gradients are evaluations of the denoiser with gradient, evaluations all "
         "of them (a guided prediction is two), seconds what a clock told."

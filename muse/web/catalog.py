@@ -57,7 +57,7 @@ class Catalog:
         device: where models are put, ``auto`` for a GPU where there is one.
 
     Raises:
-        MuseError: a file without a model, or two of one name.
+        MuseError: no such file, one without a model, or two of one name.
     """
 
     def __init__(self, files: Iterable[Path] = (), device: str = "auto") -> None:
@@ -65,6 +65,8 @@ class Catalog:
         self.device = torch.device(chosen if device == "auto" else device)
         self.files: dict[str, Path] = {}
         for file in files:
+            if not file.is_file():
+                raise MuseError(f"There is no file {str(file)!r}. Give a file for muse fit-free.")
             if not isinstance(sections(str(file)).get("model"), dict):
                 raise MuseError(f"{str(file)!r} says no model. Give a file for muse fit-free.")
             if file.stem in (MINI, FLOW, *self.files):

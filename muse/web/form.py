@@ -37,7 +37,7 @@ def emotion(tab: str, value: str = "awe") -> gr.Textbox:
             gr.Slider(0, 1, value=float(name == value), step=0.05, label=name) for name in WHEEL
         ]
     for slider in sliders:
-        slider.input(None, sliders, text, js="(...v) => muse.mixed(v)", api_visibility="private")
+        slider.input(None, sliders, text, js="(...v) => muse.mixed(...v)", api_visibility="private")
     text.change(None, text, sliders, js=f"(t) => muse.chosen('{tab}', t)", api_visibility="private")
     return text
 

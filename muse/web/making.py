@@ -48,7 +48,8 @@ class Maker:
         plain = None
         if job.target is not None:
             plain = replace(job, id=f"plain-{name}", target=None, intensity=None)
-        results = self._results(live, recipe, [job] if plain is None else [job, plain])
+        jobs = [job] if plain is None else [job, plain]
+        results = self._run(live, self._sampler(recipe), jobs)
         before = None
         if plain is not None:
             before, _ = self._saved(results[plain.id], recipe)
@@ -117,7 +118,8 @@ class Maker:
             groups.setdefault(recipe.model, []).append(cell)
         for cells in groups.values():
             jobs = [recipes[cell].job(cell) for cell in cells]
-            self._results(live, recipes[cells[0]], jobs, lambda r: self._cell(r, recipes, finished))
+            sampler = self._sampler(recipes[cells[0]])
+            self._run(live, sampler, jobs, lambda result: self._cell(result, recipes, finished))
 
     def _cell(
         self,
@@ -133,15 +135,6 @@ class Maker:
 
     def _sampler(self, recipe: Recipe) -> Sampler:
         return self.catalog.sampler(*recipe.model)
-
-    def _results(
-        self,
-        live: Live,
-        recipe: Recipe,
-        jobs: Sequence[Job],
-        finished: Callable[[Result], None] | None = None,
-    ) -> dict[str, Result]:
-        return self._run(live, self._sampler(recipe), jobs, finished)
 
     def _run(
         self,

@@ -98,8 +98,7 @@ class Recipe:
     def name(self) -> str:
         """A file name for it, such as ``a-dog-in-a-park-awe``."""
         at = self.intensity if self.emotion and self.intensity != 1 else None
-        name = job_name(self.prompt, self.emotion or {}, at)
-        return name if name == safe_name(name) else safe_name(name)
+        return safe_name(job_name(self.prompt, self.emotion or {}, at))
 
     def job(self, id: str) -> Job:
         """As a job, under a name."""

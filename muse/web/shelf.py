@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from muse.core.types import MuseError
-from muse.runs.records import LONG, Layout, Record, on_target, read_record
+from muse.runs.records import LONG, Layout, Record, is_plain, on_target, read_record
 
 Right: TypeAlias = Literal["all", "right", "wrong"]
 DEPTH = 4
@@ -91,7 +91,7 @@ class Shelf:
         found = self._records(layout)
         if name not in found or not self._inside(found[name]):
             raise MuseError(f"There is no picture {name[:60]!r} in {run!r}. Search again.")
-        return read_record(found[name])
+        return _read(found[name])
 
     def _layout(self, run: str) -> Layout:
         runs = self.runs()
@@ -118,7 +118,7 @@ class Shelf:
         time = path.stat().st_mtime
         if path not in self._known or self._known[path][0] != time:
             try:
-                whole = read_record(path) if self._inside(path) else {}
+                whole = _read(path) if self._inside(path) else {}
             except MuseError:  # one that is damaged hides itself alone
                 whole = {}
             kept = {key: value for key, value in whole.items() if key not in LONG}
@@ -143,6 +143,11 @@ class Shelf:
 
     def _inside(self, path: Path) -> bool:
         return path.is_file() and path.resolve().is_relative_to(self.folder)
+
+
+def _read(path: Path) -> Record:
+    record = read_record(path)
+    return {**record, "target": None} if is_plain(record["target"]) else record
 
 
 def _runs(folder: Path, depth: int) -> Iterator[Path]:
