@@ -461,6 +461,16 @@ def test_runs_of_muse_mini_have_a_list(run: Path, monkeypatch: pytest.MonkeyPatc
     assert evaluate() == 2
 
 
+def test_a_packaged_list_goes_by_its_name(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no file of that name is here."""
+    assert command.here_or_packaged("mini") == str(command.MINI)
+    (run / "mine.yaml").write_text(Path("metrics.yaml").read_text())
+    monkeypatch.setattr(command, "LISTS", run)
+    assert evaluate("--config", "mine") == 0
+    assert [metric["name"] for metric in report(run)["metrics"]] == ["guide", "other"]
+    assert command.here_or_packaged("metrics.yaml") == "metrics.yaml"
+
+
 def test_the_packaged_list_parses() -> None:
     """Every class, option and checkpoint of it is known (their weights may still be trained)."""
     given = command.metrics_parser().parse_args(["run", "--config", str(command.MINI)])

@@ -19,11 +19,13 @@ from muse.core.registry import unknown
 from muse.core.types import MuseError
 from muse.guides import Guide
 from muse.metrics import Evaluation, Extractor, FinishedRun, Metric, Reference
+from muse.presets import with_examples
 from muse.report.best_and_worst import best_and_worst
 from muse.report.confusion import confusion
 from muse.report.evaluation import as_csv, as_json, markdown, remarks, tables
+from muse.studies.file import LISTS
 
-MINI = Path(muse.metrics.__file__).parent / "mini.yaml"
+MINI = LISTS / "mini.yaml"
 """The metrics for runs of muse-mini."""
 
 KINDS: dict[str, type] = {
@@ -40,7 +42,7 @@ def evaluate(words: Sequence[str]) -> int:
     pictures couldn't be read.
     """
     quiet()
-    parser = metrics_parser()
+    parser, words = metrics_parser(), with_examples(words, here_or_packaged)
     given = parse(parser, words)
     if given.folder is None:
         raise MuseError("Which run? Give its folder: muse evaluate outputs/quickstart.")
@@ -91,6 +93,12 @@ def write(evaluation: Evaluation, folder: Path) -> None:
         write_text(folder / "evaluation.csv", as_csv(evaluation))
         write_text(folder / "evaluation.json", as_json(evaluation))
         write_text(folder / "evaluation.md", markdown(evaluation, pictures))
+
+
+def here_or_packaged(name: str) -> str:
+    """A file that is here, else the packaged list of metrics of that name, else `name` itself."""
+    packaged = LISTS / f"{name}.yaml"
+    return name if Path(name).is_file() or not packaged.is_file() else str(packaged)
 
 
 def metrics_parser() -> ArgumentParser:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +99,18 @@ def with_presets(words: Sequence[str], otherwise: str) -> list[str]:
     return [*first, *replaced]
 
 
-def with_examples(words: Sequence[str]) -> list[str]:
+def with_examples(
+    words: Sequence[str], file_of: Callable[[str], str] = here_or_example
+) -> list[str]:
     """Put files where ``--config`` names examples.
 
     Args:
         words: of a command line.
+        file_of: the file that a name stands for, or the name as it is.
     """
     replaced: list[str] = []
     for word, config in _configs(words):
-        replaced += [word] if config is None else ["--config", here_or_example(config)]
+        replaced += [word] if config is None else ["--config", file_of(config)]
     return replaced
 
 
