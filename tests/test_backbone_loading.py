@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ import diffusers
 import huggingface_hub
 import pytest
 import torch
-from diffusers import DiffusionPipeline, StableDiffusionPipeline
+from diffusers import (
+    DiffusionPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLPipeline,
+)
+from diffusers.models import modeling_utils
 from diffusers.schedulers import scheduling_euler_discrete
 from diffusers.utils import dummy_torch_and_scipy_objects, import_utils, is_accelerate_available
 from safetensors.torch import load_file
@@ -370,6 +377,61 @@ def test_what_it_predicts_must_be_known(copy: Path) -> None:
     path = copy / "scheduler" / "scheduler_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "prediction_type": "sample"}))
     assert "predicts 'sample'" in refused(lambda: StableDiffusion(str(copy)))
+
+
+def test_a_model_of_an_edm_scheduler_is_refused(copy: Path) -> None:
+    path = copy / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps({"_class_name": "EDMEulerScheduler"}))
+    index = copy / "model_index.json"
+    named = {**json.loads(index.read_text()), "scheduler": ["diffusers", "EDMEulerScheduler"]}
+    index.write_text(json.dumps(named))
+    for options in ({}, {"scheduler": "DPMSolverMultistepScheduler"}):
+        line = refused(lambda options=options: StableDiffusion(str(copy), **options))
+        assert "EDMEulerScheduler, which no other scheduler can stand in for" in line
+
+
+def test_latents_that_are_normalised_by_channel(
+    tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(tiny_folder("sdxl"), tmp_path / "copy"))
+    path = copy / "vae" / "config.json"
+    lists = {"latents_mean": [-1.7, 1.9, -1.4, 2.5], "latents_std": [8.5, 5.9, 6.5, 5.2]}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **lists}))
+    backbone = StableDiffusionXL(str(copy))
+    pipe = StableDiffusionXLPipeline.from_pretrained(copy)
+    pipe.set_progress_bar_config(disable=True)
+    latent = torch.randn(2, 4, 8, 8)
+    given = {"latents": latent, "output_type": "pt", "num_inference_steps": 1}
+    with torch.no_grad():
+        kept = pipe(["a"] * 2, **given, callback_on_step_end=lambda *_: {"latents": latent}).images
+        shown = backbone.decode(latent).clamp(0, 1)
+        torch.testing.assert_close(shown, kept, atol=1e-4, rtol=0)
+        scale, shift = backbone.scale_and_shift
+        picture = torch.rand(1, 3, 16, 16)
+        mean = backbone.vae.encode(2 * picture - 1).latent_dist.mean
+        again = backbone.encode(picture) / scale + shift
+        torch.testing.assert_close(again, mean)
+        norm = StableDiffusionXLImg2ImgPipeline(**pipe.components).prepare_latents(
+            2 * picture - 1, torch.tensor([1]), 1, 1, torch.float32, torch.device("cpu"),
+            torch.Generator().manual_seed(0), add_noise=False,
+        )  # fmt: skip
+        std = backbone.vae.encode(2 * picture - 1).latent_dist.std
+        sampled = backbone.encode(picture) + std * scale * torch.randn(
+            mean.shape, generator=torch.Generator().manual_seed(0)
+        )
+        torch.testing.assert_close(norm, sampled, atol=1e-4, rtol=0)
+
+
+def test_a_path_loads_and_nothing_is_remarked_on(
+    tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(modeling_utils.logger, "warning", lambda line, *_: told.append(line))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*torch_dtype")
+        backbone = load_backbone(tiny_folder("sd"))  # type: ignore[arg-type]
+    assert told == []
+    assert backbone.pretrained == str(tiny_folder("sd"))
 
 
 def test_no_network(offline: None) -> None:

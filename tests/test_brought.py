@@ -11,11 +11,17 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import compel
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DiffusionPipeline,
+    FlowMatchEulerDiscreteScheduler,
+)
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -23,7 +29,7 @@ from muse import MusePipeline
 from muse.backbones import Flux, StableDiffusion, load_backbone
 from muse.backbones.embeddings import add_embeddings
 from muse.backbones.loras import weighted
-from muse.backbones.swaps import put_autoencoder
+from muse.backbones.swaps import put_autoencoder, put_scheduler
 from muse.backbones.weighting import plain_text, read_weights
 from muse.core.jobs import Job
 from muse.core.types import MuseError
@@ -374,11 +380,13 @@ def test_another_latent_is_a_line(tiny_folder: Callable[[str], Path], tmp_path: 
     tiny.autoencoder(channels=8).save_pretrained(tmp_path / "wide")
     tiny.autoencoder(levels=3).save_pretrained(tmp_path / "deep")
     tiny.tiny_autoencoder().save_pretrained(tmp_path / "taesd")
+    save_file({"lora.weight": torch.zeros(2)}, tmp_path / "lora.safetensors")
     for name, told in (
         ("wide", "makes latents of 8 channels at 1/2"),
         ("deep", "makes latents of 4 channels at 1/4"),
         ("taesd", "it is of class AutoencoderTiny"),
         ("gone", "No AutoencoderKL under"),
+        ("lora.safetensors", "No AutoencoderKL under"),
         ("gone.safetensors", "gone.safetensors' is not there"),
     ):
         put = partial(put_autoencoder, pipe, str(tmp_path / name), torch.float32, sd, {})
@@ -421,6 +429,38 @@ def test_a_scheduler_that_is_none_is_a_line(tiny_folder: Callable[[str], Path]) 
     assert shifted.scheduler_config["shift"] == 9.0
     line = refused(lambda: MusePipeline.from_pretrained(sd, scheduler=DDIMScheduler()))
     assert "give the name of a class" in line
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "options"),
+    [
+        (None, {"beta_schedule": "foo"}),
+        (None, {"num_train_timesteps": "x"}),
+        (None, {"num_train_timesteps": 0}),
+        (None, {"beta_start": -1}),
+        (None, {"beta_start": -1, "beta_schedule": "linear"}),
+        (None, {"timestep_spacing": "foo"}),
+        ("DPMSolverMultistepScheduler", {"algorithm_type": "foo"}),
+        ("EulerDiscreteScheduler", {"use_karras_sigmas": True, "use_exponential_sigmas": True}),
+        ("FlowMatchEulerDiscreteScheduler", {"shift": "x"}),
+        (
+            "FlowMatchEulerDiscreteScheduler",
+            {"use_dynamic_shifting": True, "time_shift_type": "foo"},
+        ),
+        ("FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": True, "base_shift": "x"}),
+    ],
+)
+def test_settings_that_no_scheduler_can_be_made_with(
+    scheduler: str | None, options: dict[str, Any]
+) -> None:
+    flow = str(scheduler).startswith("Flow")
+    scaled = DDIMScheduler(beta_schedule="scaled_linear")
+    own = FlowMatchEulerDiscreteScheduler() if flow else scaled
+    pipe = mock.Mock(scheduler=own)
+    known = [type(own).__name__, *([scheduler] if scheduler else [])]
+    line = refused(lambda: put_scheduler(pipe, scheduler, options, known))
+    assert "can't be made with scheduler_options = {" in line
+    pipe.register_modules.assert_not_called()
 
 
 # --- what decides a picture --------------------------------------------------------------------

@@ -500,6 +500,33 @@ def test_what_is_wrong_with_a_part_is_told_alone(
     assert one_line(capsys) == f"muse: error: {told}"
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["generate", "a dog", "--emotion=awe", "--backbone.weighting=foo"],
+            "Option --backbone.weighting: muse.backbones.StableDiffusion: Expected a "
+            "Literal['compel'] or null. Got value: foo.",
+        ),
+        (
+            ["generate", "a dog", "--emotion=awe", "--backbone.hub=5"],
+            "Option --backbone.hub: muse.backbones.StableDiffusion: Expected a dict[str, Any] or "
+            "null. Got value: 5.",
+        ),
+        (
+            ["fit", "--config", str(ROOT / "configs/mini/autoencoder.yaml"), "--data.world=foo"],
+            "Option --data.world: muse.mini.SceneData: Expected a Literal['main', 'fi-like', "
+            "'varied', 'varied-fi']. Got value: foo.",
+        ),
+    ],
+)
+def test_what_is_allowed_of_a_parts_option_is_told(
+    capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    assert main(words) == 2
+    assert one_line(capsys) == f"muse: error: {told}"
+
+
 def test_a_bug_is_told_as_that_of_the_file_that_acted_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -522,6 +549,18 @@ def test_a_bug_is_told_as_that_of_the_file_that_acted_last(
 def test_wrong_commands(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     assert main(words) == 2
     one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    "words", [["card"], ["status"], ["fit-free", "--config"], ["evaluate"]], ids=lambda w: w[0]
+)
+def test_a_name_too_long_for_a_file_is_told(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main([*words, "x" * 300]) == 2
+    err = capsys.readouterr().err
+    assert "xxx" in err
+    assert "Traceback" not in err
 
 
 def test_ctrl_c_keeps_what_is_finished(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -20,8 +21,10 @@ from muse.core.types import MuseError
 from muse.data import FI, feeling_caption
 from muse.guides import ConvNet, EmoGen, Guide, SimEmo, TimmClassifier
 from muse.mini import SceneData, save_tokenizer
+from muse.mini.content import ContentClassifier
 from muse.pretrained.clip import Clip
-from muse.tasks import EmotionClassification
+from muse.tasks import ContentClassification, EmotionClassification
+from muse.tasks.resuming import check_checkpoint
 from tests.test_emotion_data import emoset, fi
 
 ROOT = Path(__file__).parents[1]
@@ -168,6 +171,47 @@ def test_recipes_run_on_data_sets(
     after = torch.load(last, weights_only=True)
     assert (before["epoch"], after["epoch"]) == (1, 2)
     assert (before["global_step"], after["global_step"]) == (4, 6)
+
+
+def test_a_checkpoint_that_can_not_be_gone_on_from_is_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--config", str(ROOT / "configs" / "guides" / "timm_emoset.yaml"), *CPU]
+    words += ["--data.root", str(emoset(tmp_path / "data", each=2)), "--data.workers=0"]
+    words += ["--data.batch_size=8", "--model.guide.pretrained=false"]
+    words += ["--model.guide.model=test_resnet", "--ckpt_path"]
+    assert main(["fit", *words, "gone.ckpt"]) == 2
+    assert "There is no checkpoint at 'gone.ckpt'" in capsys.readouterr().err
+    trainer = L.Trainer(logger=False, accelerator="cpu", max_epochs=1, enable_checkpointing=False)
+    trainer.fit(EmotionClassification(_Told(), "a.safetensors"), _Bright())
+    trainer.save_checkpoint("other.ckpt")
+    whole = Path("other.ckpt").read_bytes()
+    torch.save({"a": torch.zeros(1)}, "weights.ckpt")
+    for name, held in (("cut", whole[:500]), ("text", b"hello"), ("empty", b"")):
+        Path(f"{name}.ckpt").write_bytes(held)
+    for name, told in (
+        ("cut", "is only the beginning"),
+        ("text", "is no checkpoint"),
+        ("empty", "is empty"),
+        ("weights", "holds no training to go on with"),
+    ):
+        with pytest.raises(MuseError, match=told):
+            check_checkpoint(f"{name}.ckpt")
+    assert main(["fit", *words, "other.ckpt"]) == 2
+    assert "The checkpoint is another model's: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", ["emotion", "content"])
+def test_an_output_that_can_not_be_written_is_told_before_the_training(
+    tmp_path: Path, task: str
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    output = str(tmp_path / "file" / "guide.safetensors")
+    content = partial(ContentClassification, ContentClassifier())
+    made = (content if task == "content" else partial(EmotionClassification, _Told()))(output)
+    with pytest.raises(MuseError, match=r"Choose another one with --model\.output"):
+        fit(made, _Bright())  # type: ignore[arg-type]
 
 
 def test_published_recipe_is_simemos() -> None:
@@ -362,7 +406,7 @@ def test_checkpoints_leave_frozen_weights_to_the_guide(clip: Clip, tmp_path: Pat
     kept = torch.load(keep.best_model_path, weights_only=True)["state_dict"]
     assert set(kept) == {"best", "guide.fc.weight", "guide.fc.bias"}
     other = EmotionClassification(SimEmo(clip), str(tmp_path / "b.safetensors"))
-    with pytest.raises(RuntimeError, match="Missing key"):
+    with pytest.raises(MuseError, match=r"another model.s: Missing key"):
         fit(other, scenes(), Path(keep.best_model_path), max_epochs=2)
 
 

@@ -358,12 +358,18 @@ def test_all_eight_emotions_are_needed(tmp_path: Path) -> None:
         ({"batch_size": 17}, "16 training pictures, fewer than batch_size=17"),
         ({"workers": -1}, "workers=-1"),
         ({"size": 0}, "size=0"),
+        ({"size": 2}, "size=2: .* size >= 4"),
         ({"min_share": 1.5}, "min_share=1.5"),
     ],
 )
 def test_options_that_make_no_sense(options: dict, told: str, tmp_path: Path) -> None:
     with pytest.raises(MuseError, match=told):
         data(FI, fi(tmp_path), **options)
+
+
+def test_a_home_that_is_nobodys_is_told() -> None:
+    with pytest.raises(MuseError, match="'~nobody-at-all/x' names no home folder"):
+        EmoSet("~nobody-at-all/x").setup()
 
 
 def test_a_mistake_inside_a_nested_part_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """CLIP with gradients, and heads under the key names that they are published with."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -84,6 +85,10 @@ def test_what_stands_for_a_clip(clip):
     assert wrapped.model is clip
     assert as_clip(wrapped) is wrapped
     assert (wrapped.size, wrapped.width) == (32, 24)
+    with pytest.raises(MuseError, match="No CLIP under 'nowhere'"):
+        as_clip(Path("nowhere"))
+    with pytest.raises(MuseError, match="No checkpoint at"):
+        EmoGen(clip, Path("nowhere.safetensors"))
 
 
 # --- heads -------------------------------------------------------------------------------------
@@ -245,6 +250,12 @@ def test_a_convnet_comes_back_as_it_was_saved(tmp_path):
     image = smooth(64, 64)
     assert torch.equal(guide(image), again(image))
     assert again(smooth(96, 96)).shape == (1, 8)
+
+
+@pytest.mark.parametrize("width", [3, 0, -8])
+def test_a_convnets_width_is_a_multiple_of_8(width):
+    with pytest.raises(MuseError, match=rf"width = {width} is not allowed. Use a multiple of 8"):
+        ConvNet(width=width)
 
 
 def test_a_sampler_refuses_a_guide_of_other_labels():

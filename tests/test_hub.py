@@ -261,3 +261,12 @@ def test_weights_go_on_from_others(run: Path, tmp_path: Path) -> None:
     again = SimEmo(str(run / "clip"), str(tmp_path / "more.safetensors"))
     assert again.trained is not None
     assert again.trained["before"] is True
+
+
+def test_a_guide_of_random_weights_was_never_trained(run: Path, tmp_path: Path) -> None:
+    guide = SimEmo(str(run / "clip"))
+    assert guide.trained is None
+    fit(EmotionClassification(guide, str(tmp_path / "new.safetensors"), augment=False), _Bright())
+    again = SimEmo(str(run / "clip"), str(tmp_path / "new.safetensors"))
+    assert again.trained
+    assert "before" not in again.trained

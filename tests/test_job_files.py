@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 from pathlib import Path
@@ -114,6 +115,24 @@ def test_mistakes_in_standard_input_name_it(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"prompt,emotin\na,awe\n")))
     with pytest.raises(MuseError, match="standard input, line 1: the header is 'prompt,emotin'"):
         Jobs("-", emotions=["awe"])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("image", "iVBOR" * 100, r"no path \(File name too long\)"),
+        ("image", "data:image/png;base64," + "iVBOR" * 100, "no picture at 'data.{56} ...'"),
+        ("mask", "a\0.png", r"the mask 'a\\x00.png' is no path"),
+        ("size", "\u00b2x\u00b2", "is not one. Give height and width"),
+        ("guidance_scale", "nan", "guidance_scale 'nan' is not allowed. Use a finite number"),
+        ("guidance_scale", "-inf", "is not allowed"),
+        ("guidance_scale", 10**400, "is not a number"),
+    ],
+)
+def test_values_that_only_look_right(tmp_path: Path, column: str, value: object, told: str) -> None:
+    line = json.dumps({"prompt": "a park", "emotion": "awe", column: value})
+    with pytest.raises(MuseError, match=rf"line 1: .*{told}"):
+        read(tmp_path, line, "jobs.jsonl")
 
 
 def test_count_adds_pictures_and_changes_none(tmp_path: Path) -> None:

@@ -568,6 +568,39 @@ def test_diffusion_says_what_is_missing(tmp_path):
         LatentDiffusion(str(tmp_path))
 
 
+def test_a_model_to_begin_with_that_is_not_there_is_a_line(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for make, recipe in (
+        (lambda: AutoEncoding("a", (8, 8), teacher="first/vae"), "autoencoder"),
+        (lambda: Contrastive("a", start="first/clip"), "clip"),
+        (lambda: LatentDiffusion(str(folder), (32, 32), start="first/unet"), "diffusion"),
+    ):
+        with pytest.raises(MuseError, match=rf"There is no .*configs/mini/first/{recipe}\.yaml"):
+            make()
+    with pytest.raises(MuseError, match=r"Give the folder of one that `muse fit` has saved"):
+        AutoEncoding("a", (8, 8), teacher=str(tmp_path))
+
+
+def test_widths_that_no_layers_have_are_a_line(folder, tmp_path):
+    for make, told in (
+        (lambda: AutoEncoding("a", channels=(10,)), "channels = 10 is .* multiples of 8"),
+        (lambda: AutoEncoding("a", channels=()), "channels = nothing is"),
+        (lambda: LatentDiffusion(str(folder), channels=(32, 33)), "channels = 32, 33 is"),
+        (lambda: LatentFlow(str(folder), str(tmp_path), width=33), "width = 33 is"),
+        (lambda: Contrastive("a", text_width=0), "text_width = 192, 0 is"),
+        (lambda: PreviewDecoding(str(folder), channels=1), "channels = 1 is"),
+    ):
+        with pytest.raises(MuseError, match=told):
+            make()
+
+
+@pytest.mark.parametrize("task", [PreviewDecoding, DecoderTuning, LatentDiffusion])
+def test_an_empty_part_is_a_line(tmp_path, task):
+    (tmp_path / "vae").mkdir()
+    with pytest.raises(MuseError, match=r"There is no AutoencoderKL in '.*vae' \("):
+        task(str(tmp_path))
+
+
 def test_muon_solves_a_least_squares_problem():
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(256, 12, generator=generator)

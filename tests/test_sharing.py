@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import AutoencoderTiny
 
-from muse.backbones import StableDiffusion
+from muse.backbones import StableDiffusion, StableDiffusion3
 from muse.core.digests import Digests
 from muse.core.types import MuseError
 from muse.pretrained.sharing import deciding_parts, note_sharing, own_options, own_preview
@@ -68,8 +68,15 @@ def test_a_shared_part_that_is_gone_is_named(apart):
 def test_a_damaged_note_is_one_line(apart, text):
     _, sharer = apart
     (sharer / "muse.json").write_text(text)
-    with pytest.raises(MuseError, match=r"muse\.json.* can't be read"):
+    with pytest.raises(MuseError, match=r"muse\.json.* can't be read .* \{name: value\}\}\.$"):
         StableDiffusion(str(sharer))
+
+
+@pytest.mark.parametrize("asked", ["long", [1]])
+def test_a_context_that_is_no_number_is_one_line(tmp_path, asked):
+    note_sharing(tmp_path, {}, {"max_sequence_length": asked})
+    with pytest.raises(MuseError, match=r"muse\.json' has the max_sequence_length .* 1 to 512"):
+        StableDiffusion3(str(tmp_path))
 
 
 def test_an_index_decides_no_code_that_is_run(apart):

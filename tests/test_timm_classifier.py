@@ -258,6 +258,23 @@ def test_mistakes_are_told_in_one_line(tmp_path: Path) -> None:
         TimmClassifier(checkpoint=str(tmp_path / "nowhere.safetensors"))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("options", "x"), ("crop", "[1]"), ("label_map", "[1]"), ("labels", "5")]
+)
+def test_foreign_metadata_is_told_in_one_line(tmp_path: Path, key: str, value: str) -> None:
+    guide, path = TimmClassifier("test_resnet"), tmp_path / "timm.safetensors"
+    save_file(guide.state_dict(), path, {"model": "test_resnet", key: value})
+    with pytest.raises(MuseError, match=rf"timm\.safetensors' has the {key} '") as caught:
+        TimmClassifier(checkpoint=str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("overlay", [5, {"interpolation": "foo"}])
+def test_options_that_make_no_transform(overlay: Any) -> None:
+    with pytest.raises(MuseError, match=r"pretrained_cfg_overlay = 5|no transform of pictures"):
+        TimmClassifier("test_resnet", options={"pretrained_cfg_overlay": overlay})
+
+
 def test_the_recipe_of_muse_minis_is_small(tmp_path: Path) -> None:
     recipe = yaml.safe_load((ROOT / "configs" / "mini" / "timm.yaml").read_text())
     guide = TimmClassifier(**recipe["model"]["init_args"]["guide"]["init_args"])

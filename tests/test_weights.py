@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from muse.cli import main
 from muse.core.types import MuseError
 from muse.pretrained.packaged import (
     NAME,
@@ -51,6 +52,16 @@ def test_safetensors_with_metadata(tmp_path):
     assert equal(state, STATE)
     assert labels_in(metadata) == ("b", "a")
     assert labels_in({}) is None
+
+
+@pytest.mark.parametrize("labels", ["awe, fear", "5", "[1, 2]", '{"awe": 1}'])
+def test_labels_that_are_no_list_of_texts(tmp_path, labels, capsys):
+    path = tmp_path / "head.safetensors"
+    save_file(STATE, path, metadata={"labels": labels})
+    with pytest.raises(MuseError, match=r"head\.safetensors' has the labels .* a list of texts"):
+        labels_in(load_state(str(path))[1], str(path))
+    assert main(["card", str(path)]) == 2
+    assert "has the labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", ["pt", "pth"])
@@ -264,6 +275,7 @@ def complaint(name) -> str:
         locate(name)
     assert "\n" not in str(caught.value)
     assert "pip install --force-reinstall muse-emotion" in str(caught.value)
+    assert "git checkout -- muse/mini" in str(caught.value)
     return str(caught.value)
 
 

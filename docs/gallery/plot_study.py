@@ -4,7 +4,7 @@ A small study
 
 A study is a file: jobs, arms and metrics. ``muse study`` makes what isn't there yet, measures it,
 and writes tables and a page of pictures that needs no server. This one puts the emotion's name in
-the prompt beside a search for tokens alone.
+the prompt beside a search that starts from the prompt as it is.
 """
 
 import tempfile

@@ -24,7 +24,7 @@ print(f"steered from step {trace.start_step} on; before, it read {trace.inherent
 
 # %%
 # Each step searches until the loss is small enough, so the target's probability saws upwards: a new
-# step shows the tokens a cleaner picture. The bars say how many iterations each step took.
+# step shows the search a cleaner picture. The bars say how many iterations each step took.
 
 figure, (above, below) = plt.subplots(
     2, 1, figsize=(7, 4.5), height_ratios=[2, 1], sharex=True, layout="constrained"

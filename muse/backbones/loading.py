@@ -15,7 +15,7 @@ from diffusers.utils import is_accelerate_available
 from safetensors import safe_open
 
 from muse.backbones.failures import UNLOADABLE, short, told
-from muse.backbones.options import HUB
+from muse.backbones.options import DTYPE, HUB
 from muse.backbones.shared_parts import load_shared
 from muse.core.types import MuseError
 from muse.pretrained.damage import check_whole
@@ -119,7 +119,7 @@ def load_tiny(name: str, dtype: torch.dtype, **hub: Any) -> Any:
 def common(dtype: torch.dtype) -> dict[str, Any]:
     """How all weights are loaded."""
     return {
-        "torch_dtype": dtype,
+        DTYPE: dtype,
         "use_safetensors": True,
         "low_cpu_mem_usage": is_accelerate_available(),
     }
@@ -159,7 +159,7 @@ def _load_single_file(
         )
     config = None if config is None else locate(config)
     with told(cls, pretrained, *UNCONVERTIBLE):
-        return cls.from_single_file(path, config=config, torch_dtype=dtype, **options)
+        return cls.from_single_file(path, config=config, **{DTYPE: dtype}, **options)
 
 
 def _load_around(
@@ -186,7 +186,7 @@ def _load_around(
     with told(cls, pretrained, *UNCONVERTIBLE):
         parts = {
             part: kinds[part].from_single_file(
-                path, config=source, subfolder=part, torch_dtype=dtype, **hub
+                path, config=source, subfolder=part, **{DTYPE: dtype}, **hub
             )
             for part in held
         }

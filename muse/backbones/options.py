@@ -5,10 +5,13 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from muse.core.types import MuseError
 
+DTYPE = "dtype" if [*map(int, version("diffusers").split(".")[:2])] >= [0, 40] else "torch_dtype"
+"""What this diffusers calls the dtype of the weights that it loads."""
 HUB: dict[str, tuple[type, ...]] = {
     "revision": (str,),
     "cache_dir": (str,),

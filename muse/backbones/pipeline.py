@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -91,8 +92,9 @@ class PipelineBackbone(Backbone):
     Raises:
         MuseError: nothing loadable under that name, a variant that isn't there, files that are no
             whole weights or would have to be unpickled, a package that is needed, attention slicing
-            of a denoiser that has none, a preview decoder or a part of the user's own that doesn't
-            fit, or a preview size that isn't allowed.
+            of a denoiser that has none, a model that was trained under an EDM scheduler, a preview
+            decoder or a part of the user's own that doesn't fit, or a preview size that isn't
+            allowed.
     """
 
     pipeline_class: ClassVar[type[DiffusionPipeline]]
@@ -132,7 +134,7 @@ class PipelineBackbone(Backbone):
         weighting: Literal["compel"] | None = None,
     ) -> None:
         super().__init__()
-        self.pretrained = pretrained
+        self.pretrained = pretrained = os.fspath(pretrained)
         fetching = hub_options(hub)
         pipeline = load_pipeline(
             self.pipeline_class,
@@ -145,6 +147,11 @@ class PipelineBackbone(Backbone):
             **fetching,
         )
         fetching.pop("revision", None)  # the model's
+        if type(pipeline.scheduler).__name__.startswith("EDM"):
+            raise MuseError(
+                f"{pretrained!r} was trained under an {type(pipeline.scheduler).__name__}, which "
+                "no other scheduler can stand in for, and isn't supported. Give another model."
+            )
         if vae is not None:
             put_autoencoder(pipeline, vae, DTYPES[dtype], config or pretrained, fetching)
         if scheduler is not None or scheduler_options:
@@ -157,8 +164,10 @@ class PipelineBackbone(Backbone):
         # The pipeline is kept for its encode_prompt alone, outside of torch's module tree.
         self._pipeline: list[Any] = [pipeline]
         parts = {k: v for k, v in pipeline.components.items() if isinstance(v, nn.Module)}
+        self.model = parts.pop(self.denoiser)
         # Without accelerate, diffusers leaves some models in the dtype of their file.
-        self.model = parts.pop(self.denoiser).to(DTYPES[dtype])
+        if any(weight.dtype != DTYPES[dtype] for weight in self.model.parameters()):
+            self.model.to(DTYPES[dtype])
         self.vae = parts.pop("vae")
         texts = {name: part for name, part in parts.items() if name.startswith("text_encoder")}
         self.text_encoders = nn.ModuleDict(texts if text_device == "model" else {})
@@ -338,7 +347,7 @@ class PipelineBackbone(Backbone):
         return {**cond, "tokens": torch.cat([cond["tokens"], tokens.to(cond["tokens"])], dim=1)}
 
     @property
-    def scale_and_shift(self) -> tuple[float, float]:
+    def scale_and_shift(self) -> tuple[float | Tensor, float | Tensor]:
         """Of the latents: the denoiser sees (z - shift) * scale."""
         return self.vae.config.scaling_factor, getattr(self.vae.config, "shift_factor", None) or 0.0
 

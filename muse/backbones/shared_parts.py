@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from muse.backbones.options import DTYPE
+
 LIBRARIES = ("diffusers", "transformers")
 Source = tuple[str, str, Path]
 """Library, class and folder of a part."""
@@ -45,5 +47,5 @@ def _load(library: str, name: str, folder: Path, dtype: torch.dtype) -> Any:
         raise ValueError(f"{library} has no {name}")
     if not issubclass(kind, nn.Module):
         return kind.from_pretrained(folder)
-    word = "dtype" if library == "transformers" else "torch_dtype"
+    word = "dtype" if library == "transformers" else DTYPE
     return kind.from_pretrained(folder, use_safetensors=True, **{word: dtype}).eval()

@@ -10,11 +10,11 @@ from diffusers import StableDiffusion3Pipeline
 from torch import Tensor
 
 from muse.backbones.base import Size
-from muse.backbones.flow_match import SCHEDULERS, check_context, flow_grid, flow_start
+from muse.backbones.flow_match import SCHEDULERS, T5_CONTEXT, check_context, flow_grid, flow_start
 from muse.backbones.pipeline import PipelineBackbone
 from muse.core.types import Cond, Denoised, MuseError, Node
 from muse.pretrained.packaged import locate
-from muse.pretrained.sharing import own_options
+from muse.pretrained.sharing import NAME, own_options
 from muse.pretrained.wording import cut_offs
 from muse.schedulers import TimeGrid
 
@@ -52,8 +52,13 @@ class StableDiffusion3(PipelineBackbone):
     ) -> None:
         self.t5 = t5  # before all else: it decides what is loaded
         if max_sequence_length is None:
-            asked = own_options(Path(locate(pretrained)))
-            max_sequence_length = int(asked.get("max_sequence_length", 256))
+            folder = Path(locate(pretrained))
+            max_sequence_length = own_options(folder).get("max_sequence_length", 256)
+            if not isinstance(max_sequence_length, int):
+                raise MuseError(
+                    f"{str(folder / NAME)!r} has the max_sequence_length {max_sequence_length!r}, "
+                    f"which is no whole number. Use 1 to {T5_CONTEXT}."
+                )
         self.max_sequence_length = check_context(max_sequence_length)
         super().__init__(pretrained, **options)
 

@@ -99,6 +99,21 @@ class StableDiffusionXL(VariancePreserving):
         ).sample
         return self.predicted(x, output, node)
 
+    @property
+    def scale_and_shift(self) -> tuple[float | Tensor, float | Tensor]:
+        """Of the latents, for each channel (C, 1, 1) where the autoencoder's config has
+        ``latents_mean`` and ``latents_std``.
+        """
+        config, scale = self.vae.config, self.vae.config.scaling_factor
+        given = (getattr(config, name, None) for name in ("latents_mean", "latents_std"))
+        mean, std = (None if one is None else self._by_channel(one) for one in given)
+        if mean is None or std is None:
+            return super().scale_and_shift
+        return scale / std, mean
+
+    def _by_channel(self, values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, device=self.vae.device).view(-1, 1, 1)
+
     def encode(self, image: Tensor) -> Tensor:
         """The mean of the autoencoder's posterior, shifted and scaled."""
         with self._wide_enough(image.device):

@@ -12,15 +12,19 @@ import diffusers
 import torch
 
 from muse.backbones.failures import UNLOADABLE, short
-from muse.backbones.loading import common
-from muse.backbones.options import check_options
+from muse.backbones.loading import UNCONVERTIBLE, common
+from muse.backbones.options import DTYPE, check_options
 from muse.core.types import MuseError
 from muse.pretrained.labelled import weights_file
 from muse.pretrained.packaged import locate
 from muse.pretrained.variants import choose_variant
 
-OTHER = (*UNLOADABLE, KeyError, IndexError)
+OTHER = (*UNLOADABLE, *UNCONVERTIBLE)
 """What diffusers raises of a file that isn't what it was taken for."""
+UNMADE = (ValueError, TypeError, RuntimeError, ImportError, ArithmeticError, LookupError)
+"""What its schedulers raise of settings that they can't be made with."""
+TRIED = 10
+"""Steps that a scheduler is tried with."""
 
 
 def put_autoencoder(
@@ -65,7 +69,7 @@ def _load(
     if file is not None:
         model = locate(config)
         source = {"config": model, "subfolder": "vae"} if not Path(model).is_file() else {}
-        return cls.from_single_file(path, torch_dtype=dtype, **source, **hub)
+        return cls.from_single_file(path, **{DTYPE: dtype}, **source, **hub)
     whole = (Path(path) / "vae").is_dir()
     place = {"subfolder": "vae"} if whole else {}
     folder = Path(path, *place.values())
@@ -94,7 +98,8 @@ def put_scheduler(
         known: the classes whose nodes the backbone knows.
 
     Raises:
-        MuseError: a class that isn't known, or an option that it hasn't.
+        MuseError: a class that isn't known, an option that it hasn't, or values that it can't be
+            made with.
     """
     own = pipeline.scheduler
     name = type(own).__name__ if name is None else name
@@ -105,4 +110,23 @@ def put_scheduler(
     kind = getattr(diffusers, name)
     settings = set(inspect.signature(kind.__init__).parameters) - {"self"}
     check_options(options or {}, settings, name)
-    pipeline.register_modules(scheduler=kind.from_config(own.config, **(options or {})))
+    try:
+        scheduler = kind.from_config(own.config, **(options or {}))
+        _try(scheduler)
+    except UNMADE as error:
+        raise MuseError(
+            f"{name} can't be made with scheduler_options = {dict(options or {})} "
+            f"({str(error).strip().partition(chr(10))[0]}). Correct them, or leave them out."
+        ) from error
+    pipeline.register_modules(scheduler=scheduler)
+
+
+def _try(scheduler: Any) -> None:
+    """Many a setting is only looked at once the nodes are asked for."""
+    config = scheduler.config
+    dynamic = config.get("use_dynamic_shifting")
+    shifted = {"mu": (config.base_shift + config.max_shift) / 2} if dynamic else {}
+    scheduler.set_timesteps(min(TRIED, config.num_train_timesteps), **shifted)
+    levels = getattr(scheduler, "sigmas", getattr(scheduler, "alphas_cumprod", None))
+    if levels is not None and not (torch.isfinite(levels).all() and (levels >= 0).all()):
+        raise ValueError("its noise levels aren't numbers from 0 up")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import importlib
 import inspect
 import re
@@ -22,6 +23,8 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         near = error.object[max(0, error.start - 30) : error.end + 30]
         return f"{near!r} is no text in UTF-8. Write it so, and rename a file that is named so."
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"{str(error.filename)[:60]!r}... is too long a name for a file. Give a shorter one."
     return OUT_OF_MEMORY if is_out_of_memory(error) else None
 
 
@@ -69,13 +72,20 @@ def _parser_error(message: str) -> str:
     if unread and plain:
         kinds = re.findall(r"'(\w+)'", plain[1].replace("NoneType", "null"))
         return f"Option {option}: Expected a {' or '.join(kinds)}. Got value: {unread[1]}."
-    problem = re.search(r"Problem with given class_path '([^']+)':\s*(.+)", message)
-    if problem and "Union subtypes" in message:
-        return (
-            f"Option {option}: {problem[1]}: {problem[2].strip().rstrip('.')}.{_nearest(message)}"
-        )
-    reason = re.sub(r'[Pp]arser key "[^"]+":', "", message)
+    reason = re.sub(r'[Pp]arser key "[^"]+":\s*', "", message)
     reason = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", reason).replace("typing.", "")
+    problem = re.search(r"Problem with given class_path '([^']+)':\s*(.+)", reason)
+    if problem and "Union subtypes" in message:
+        told = problem[2].strip().rstrip(".")
+        union = re.match(
+            r"Does not validate[^\n]*\s+Subtypes: \[([^\n]*)\]\n.*?Given value: ([^\n]*)",
+            reason[problem.start(2) :],
+            re.S,
+        )
+        if union:
+            allowed = union[1].replace(", NoneType", " or null")
+            told = f"Expected a {allowed}. Got value: {union[2]}"
+        return f"Option {option}: {problem[1]}: {told}.{_nearest(message)}"
     return f"Option {option}: {' '.join(reason.split())}.{_nearest(message)}"
 
 

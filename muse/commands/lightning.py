@@ -26,6 +26,7 @@ from muse.data import Jobs
 from muse.presets import with_examples, with_presets
 from muse.presets.building import not_measured
 from muse.tasks import FitFree, MuseTrainer
+from muse.tasks.resuming import check_checkpoint
 from muse.tasks.summary import closing_lines
 
 set_dumper("yaml", as_yaml)
@@ -64,6 +65,10 @@ class FitCLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         """The one sub-command, and which parameters aren't options."""
         return {"fit": LightningCLI.subcommands()["fit"]}
+
+    def before_fit(self) -> None:
+        """Refuses a checkpoint that can't be gone on from before anything is done."""
+        check_checkpoint(self.config.fit.ckpt_path)
 
 
 class HandConfigOver(SaveConfigCallback):

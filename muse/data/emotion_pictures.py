@@ -147,10 +147,10 @@ class EmotionPictureData(L.LightningDataModule, ABC):
         min_share: float = 0.99,
     ) -> None:
         super().__init__()
-        if batch_size < 1 or workers < 0 or (size is not None and size < 1):
+        if batch_size < 1 or workers < 0 or (size is not None and size < 4):
             raise MuseError(
                 f"batch_size={batch_size}, workers={workers}, size={size}: give batch_size >= 1, "
-                "workers >= 0, and size >= 1 or none."
+                "workers >= 0, and size >= 4 or none."
             )
         if not 0 <= min_share <= 1:
             raise MuseError(f"min_share={min_share} is not allowed. Use 0 to 1, such as 0.99.")
@@ -246,7 +246,10 @@ def find_root(root: str, names: Sequence[str], what: str) -> Path:
     Raises:
         MuseError: there is none; says what was looked for.
     """
-    base = Path(root).expanduser()
+    try:
+        base = Path(root).expanduser()
+    except RuntimeError:  # ~ of somebody who isn't there
+        raise MuseError(f"{root!r} names no home folder. Give the path in full.") from None
     for folder in (base, *sorted(path for path in base.glob("*") if path.is_dir())):
         if all((folder / name).exists() for name in names):
             return folder

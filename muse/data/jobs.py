@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -126,9 +127,19 @@ def _picture(entry: Mapping[str, Any], column: str, folder: Path) -> Path | None
     given = str(entry.get(column) or "")
     if not given.strip():
         return None
-    path, what = (folder / given).resolve(), PICTURES[column]
-    if not path.is_file():
-        raise MuseError(f"there is no {what} at {str(path)!r}. Paths are relative to the file.")
+    what = PICTURES[column]
+    try:
+        path = (folder / given).resolve()
+        there = path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, links in a circle
+        shown = given if len(given) <= 60 else f"{given[:60]} ..."
+        reason = getattr(error, "strerror", None) or error
+        raise MuseError(
+            f"the {what} {shown!r} is no path ({reason}). Save it as a file, and give its path."
+        ) from None
+    if not there:
+        shown = str(path) if len(given) <= 255 else f"{given[:60]} ..."  # a data URL, say
+        raise MuseError(f"there is no {what} at {shown!r}. Paths are relative to the file.")
     if entry.get(f"{column}_sha256") not in (None, "", file_digest(path)):
         raise MuseError(f"the {what} at {str(path)!r} has changed since this file was written.")
     return path
@@ -144,11 +155,13 @@ def _settings(entry: Mapping[str, Any]) -> dict[str, Any]:
         if said["steps"] < 1:
             raise MuseError(f"steps {said['steps']} is out of range. Use 1 or more.")
     if "guidance_scale" in said:
+        given = said["guidance_scale"]
         try:
-            said["guidance_scale"] = float(said["guidance_scale"])
-        except (TypeError, ValueError):
-            given = said["guidance_scale"]
+            said["guidance_scale"] = float(given)
+        except (TypeError, ValueError, OverflowError):
             raise MuseError(f"guidance_scale {given!r} is not a number.") from None
+        if not math.isfinite(said["guidance_scale"]):
+            raise MuseError(f"guidance_scale {given!r} is not allowed. Use a finite number.")
     if "size" in said:
         said["size"] = _size(said["size"])
     if "intensity" in said:
@@ -159,7 +172,7 @@ def _settings(entry: Mapping[str, Any]) -> dict[str, Any]:
 def _size(given: object) -> tuple[int, int]:
     """Height and width: ``[512, 768]``, or ``512x768``."""
     sides = given if isinstance(given, list) else re.split(r"\s*[x,]\s*", str(given).strip("[] "))
-    if len(sides) != 2 or not all(str(side).strip().isdigit() for side in sides):
+    if len(sides) != 2 or not all(str(side).strip().isdecimal() for side in sides):
         raise MuseError(f"size {given!r} is not one. Give height and width, such as 512x768.")
     return int(sides[0]), int(sides[1])
 

@@ -28,8 +28,8 @@ class Guide(nn.Module, ABC):
     Attributes:
         labels: its classes, in the order of its logits.
         weights_option: the constructor's argument that names a file of its weights.
-        trained: how its weights were trained, as `muse fit` notes it beside them; None where that
-            isn't known.
+        trained: how its weights were trained, as `muse fit` notes it beside them, empty where the
+            file doesn't say; None of a guide that begins with random weights.
     """
 
     labels: tuple[str, ...] = EMOTIONS
@@ -157,8 +157,8 @@ class Guide(nn.Module, ABC):
             self._restore_tower(rest, checkpoint)
         if tower is not None:
             self._restore_tower(load_state(tower)[0], tower, wanted=True)
-        self.labels = tuple(labels or labels_in(metadata) or self.published_labels)
-        self.trained = trained_in(metadata) or {}
+        self.labels = tuple(labels or labels_in(metadata, str(checkpoint)) or self.published_labels)
+        self.trained = None if checkpoint is None else trained_in(metadata) or {}
 
     def _restore_tower(self, rest: Mapping[str, Tensor], name: str, wanted: bool = False) -> None:
         clip = getattr(self, "clip", None)

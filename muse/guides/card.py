@@ -150,7 +150,7 @@ def card(about: About, repo: str | None = None) -> str:
     kind, trained = about.kind, about.trained
     data = trained.get("data") or {}
     title = (kind or "An emotion classifier") + (f", trained on {data['name']}" if data else "")
-    labels = labels_in(about.metadata) or ()
+    labels = labels_in(about.metadata, str(about.file)) or ()
     lines = [*_front(about), "", f"# {title}", ""]
     lines += [
         "A guide of muse: it reads one of eight emotions in a picture, and gradients pass through "

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from muse.core.types import MuseError
 from muse.guides.base import Guide
 
 
@@ -19,11 +20,12 @@ class ConvNet(Guide):
 
     Args:
         checkpoint: its weights; None starts from random ones, for training.
-        width: channels of the first stage; each later one has twice as many.
+        width: channels of the first stage, a multiple of 8; each later one has twice as many.
         labels: the class order; None takes the checkpoint's own, else that of `EMOTIONS`.
 
     Raises:
-        MuseError: a checkpoint that is missing, damaged or of other shapes.
+        MuseError: a width that isn't allowed, or a checkpoint that is missing, damaged or of other
+            shapes.
     """
 
     size = 64
@@ -35,6 +37,8 @@ class ConvNet(Guide):
         labels: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
+        if width < 8 or width % 8:
+            raise MuseError(f"width = {width} is not allowed. Use a multiple of 8, such as 32.")
         layers: list[nn.Module] = []
         channels = 3
         for stage in range(4):

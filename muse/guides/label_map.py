@@ -11,6 +11,7 @@ from torch import Tensor
 
 from muse.core.emotions import EMOTIONS, check_emotion
 from muse.core.types import MuseError
+from muse.pretrained.weights import json_in
 
 SHOWN = 40
 """Classes that the table in an error shows."""
@@ -77,9 +78,9 @@ class LabelMap:
         return torch.stack([logits[:, group].logsumexp(-1) for group in self._groups], dim=-1)
 
 
-def map_in(metadata: Mapping[str, str]) -> dict[str, str] | None:
-    """The map that a checkpoint's metadata carries under ``label_map``."""
-    return json.loads(metadata["label_map"]) if "label_map" in metadata else None
+def map_in(metadata: Mapping[str, str], file: str = "The checkpoint") -> dict[str, str] | None:
+    """The map that a checkpoint's metadata carries under ``label_map`` (`json_in`)."""
+    return json_in(metadata, "label_map", dict, file)
 
 
 def _plain(name: str) -> str:

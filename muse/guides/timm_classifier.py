@@ -15,7 +15,7 @@ from muse.core.types import MuseError
 from muse.guides.base import Guide
 from muse.guides.label_map import LabelMap, map_in
 from muse.guides.saving import trained_in
-from muse.pretrained.weights import fill, labels_in, load_state
+from muse.pretrained.weights import fill, json_in, labels_in, load_state
 
 WHOLE = {"crop_pct": 1.0, "crop_mode": "center"}
 """The shortest side to the model's, then the centre: nothing is zoomed in."""
@@ -62,21 +62,35 @@ class TimmClassifier(Guide):
         super().__init__()
         state, saved = load_state(checkpoint) if checkpoint is not None else ({}, {})
         name = model or saved.get("model", "resnet18")
-        options = json.loads(saved.get("options", "{}")) if options is None else options
-        classes = labels or labels_in(saved) or self.published_labels
-        self.emotions = LabelMap(classes, label_map or map_in(saved), checkpoint or name)
+        file = str(checkpoint)
+        if options is None:
+            options = json_in(saved, "options", dict, file) or {}
+        classes = labels or labels_in(saved, file) or self.published_labels
+        self.emotions = LabelMap(classes, label_map or map_in(saved, file), checkpoint or name)
         self.labels = self.emotions.labels
         # A checkpoint of muse names its model.
         elsewhere = pretrained if checkpoint is None else "model" not in saved
-        crop = {} if elsewhere else WHOLE | json.loads(saved.get("crop", "{}"))
-        overlay = {**crop, **(options.get("pretrained_cfg_overlay") or {})}
+        crop = {} if elsewhere else WHOLE | (json_in(saved, "crop", dict, file) or {})
+        given = options.get("pretrained_cfg_overlay") or {}
+        if not isinstance(given, dict):
+            raise MuseError(
+                f"pretrained_cfg_overlay = {given!r} is not allowed. Give a table, such as "
+                "{crop_pct: 1.0}."
+            )
+        overlay = {**crop, **given}
         own_options = {**options, "pretrained_cfg_overlay": overlay}
         self.model = create_model(
             name, pretrained and checkpoint is None, len(classes), own_options
         )
-        config = resolve_model_data_config(self.model, options)
-        self.size: int = config["input_size"][-1]
-        self.transform = create_transform(**config)
+        try:
+            config = resolve_model_data_config(self.model, options)
+            self.size: int = config["input_size"][-1]
+            self.transform = create_transform(**config)
+        except (TypeError, ValueError, LookupError, AssertionError, AttributeError) as error:
+            raise MuseError(
+                f"timm makes no transform of pictures for {name!r} with options {options} "
+                f"({error!r}). Correct them, or leave them out."
+            ) from error
         self.metadata = {
             "model": name,
             "options": json.dumps(options),

@@ -53,15 +53,16 @@ class TransformersClassifier(Guide):
             own = {key.removeprefix("model."): value for key, value in state.items()}
             fill(self.model, own, weights)
         names = self.model.config.id2label
-        classes = labels or labels_in(saved) or [names[index] for index in sorted(names)]
+        own_names = [names[index] for index in sorted(names)]
+        classes = labels or labels_in(saved, str(weights)) or own_names
         if len(classes) != len(names):
             raise MuseError(
                 f"{len(classes)} labels are given, but {model!r} has {len(names)} classes. Give "
                 "one for each, in the order of its logits."
             )
-        self.emotions = LabelMap(classes, label_map or map_in(saved), model)
+        self.emotions = LabelMap(classes, label_map or map_in(saved, str(weights)), model)
         self.labels, self.metadata = self.emotions.labels, self.emotions.metadata
-        self.trained, self._name = trained_in(saved), model
+        self.trained, self._name = trained_in(saved) or {}, model
 
     def settings(self) -> dict[str, Any]:
         """The name of its model."""

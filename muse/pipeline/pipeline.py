@@ -243,7 +243,7 @@ class MusePipeline:
             guidance_scale: of classifier-free guidance; None is the preset's for muse-mini (4), for
                 others that of the model's diffusers pipeline (7.5 for Stable Diffusion; 1, which is
                 none, for FLUX, whose distilled one is an option of its backbone), and 1 in edits,
-                where guidance acts on the emotion tokens alone (``emotion_scale``).
+                where guidance acts on what steering adds alone (``emotion_scale``).
             negative_prompt: for the unconditional branch; None is the empty one.
             num_images_per_prompt: how many of each.
             height, width: in pixels; None takes the model's own.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -180,8 +181,8 @@ def load_clip(name: str) -> Clip:
     return Clip(model, tokenizer, processor, name).eval().requires_grad_(False)
 
 
-def as_clip(clip: str | CLIPModel | SiglipModel | Clip) -> Clip:
-    """The CLIP that a name, a transformers model or a `Clip` stands for."""
+def as_clip(clip: str | os.PathLike[str] | CLIPModel | SiglipModel | Clip) -> Clip:
+    """The CLIP that a name, a folder, a transformers model or a `Clip` stands for."""
     if isinstance(clip, Clip):
         return clip
-    return load_clip(clip) if isinstance(clip, str) else Clip(clip)
+    return load_clip(os.fspath(clip)) if isinstance(clip, str | os.PathLike) else Clip(clip)

@@ -7,6 +7,7 @@ weights in the package were replaced by hand.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from muse.core.digests import known_digest
@@ -18,12 +19,13 @@ PACKAGED: dict[str, Path] = {"muse-mini": MINI / "pipeline", "muse-mini-flow": M
 """Pipelines that come with the package, by the name that stands for their folder."""
 NAME = "digests.json"
 REMEDY = (
-    "Install muse again (pip install --force-reinstall muse-emotion); or, where you replaced them "
-    "on purpose, run python -m muse.pretrained.packaged."
+    "Install muse again (pip install --force-reinstall muse-emotion), in a checkout run "
+    "git checkout -- muse/mini; or, where you replaced them on purpose, run "
+    "python -m muse.pretrained.packaged."
 )
 
 
-def locate(name: str) -> str:
+def locate(name: str | os.PathLike[str]) -> str:
     """The folder or file behind a packaged name (``muse-mini``, ``muse-mini/clip``).
 
     Any other name (a hub id, a path) is returned as it is.
@@ -32,6 +34,7 @@ def locate(name: str) -> str:
         MuseError: the name begins with a packaged pipeline's, but there is no such part in it, or
             its weights are missing or altered (checked by digest).
     """
+    name = os.fspath(name)
     head, _, rest = name.partition("/")
     if head not in PACKAGED or Path(name).exists():
         return name

@@ -112,5 +112,5 @@ def _read(folder: Path, what: str) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise MuseError(
             f"{str(file)!r} can't be read ({error}). It holds {{'shared': {{part: folder}}, "
-            "'options': {name: value}}}."
+            "'options': {name: value}}."
         ) from error

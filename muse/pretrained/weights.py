@@ -8,6 +8,7 @@ import struct
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +18,7 @@ from muse.core.types import MuseError
 from muse.pretrained.damage import check_whole
 from muse.pretrained.packaged import locate
 
+T = TypeVar("T")
 CUT_OFF = (EOFError, IndexError, struct.error)
 """What reading raises where a file ends too early."""
 UNREADABLE = (OSError, pickle.UnpicklingError, RuntimeError, SafetensorError, *CUT_OFF)
@@ -84,9 +86,43 @@ def reason_of(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0].rstrip(".")
 
 
-def labels_in(metadata: Mapping[str, str]) -> tuple[str, ...] | None:
-    """The class names that a checkpoint's metadata carries under ``labels``, a JSON list."""
-    return tuple(json.loads(metadata["labels"])) if "labels" in metadata else None
+def json_in(
+    metadata: Mapping[str, str], key: str, kind: type[T], file: str = "The checkpoint"
+) -> T | None:
+    """What a checkpoint's metadata carries as JSON under a key; None where it has no such key.
+
+    Args:
+        metadata: the checkpoint's.
+        key: its name there.
+        kind: dict, or list of texts.
+        file: the checkpoint's, for the error.
+
+    Raises:
+        MuseError: it is no JSON, or of another kind.
+    """
+    if key not in metadata:
+        return None
+    try:
+        found = json.loads(metadata[key])
+    except ValueError:
+        found = None
+    texts = not isinstance(found, list) or all(isinstance(one, str) for one in found)
+    if isinstance(found, kind) and texts:
+        return found
+    given = textwrap.shorten(repr(metadata[key]), 80, placeholder=" ...")
+    wanted = "a list of texts" if kind is list else "an object"
+    raise MuseError(
+        f"{file!r} has the {key} {given} in its metadata, and not {wanted} in JSON. Save it with "
+        f"one, or without {key}."
+    )
+
+
+def labels_in(metadata: Mapping[str, str], file: str = "The checkpoint") -> tuple[str, ...] | None:
+    """The class names that a checkpoint's metadata carries under ``labels``, a JSON list
+    (`json_in`).
+    """
+    found = json_in(metadata, "labels", list, file)
+    return None if found is None else tuple(found)
 
 
 def fill(module: torch.nn.Module, state: Mapping[str, Tensor], name: str) -> None:

@@ -8,12 +8,14 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
+from muse.backbones.options import DTYPE
 from muse.core.types import MuseError
 from muse.mini.augment import windows_then_whole
 from muse.mini.data import SceneBatch
 from muse.mini.export import save_part
 from muse.mini.optimizing import Muon, with_one_cycle
 from muse.mini.reconstruction import reconstruction_loss
+from muse.tasks.beginning import check_widths, load_part
 from muse.tasks.resuming import Resumable
 
 
@@ -47,7 +49,8 @@ class AutoEncoding(Resumable):
         teacher_weight: :math:`w_t`.
 
     Raises:
-        MuseError: when the teacher's latents have more channels than these, or another size.
+        MuseError: channels that aren't multiples of 8, no teacher in that folder, or one whose
+            latents have more channels than these, or another size.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class AutoEncoding(Resumable):
         teacher_weight: float = 0.1,
     ) -> None:
         super().__init__()
+        check_widths("channels", channels, 8)
         self.save_hyperparameters()
         self.pipeline_dir = Path(pipeline_dir)
         self.crop, self.whole = crop, whole
@@ -95,7 +99,7 @@ class AutoEncoding(Resumable):
         self._teacher = [] if teacher is None else [self._read_teacher(teacher, latent_channels)]
 
     def _read_teacher(self, folder: str, most: int) -> AutoencoderKL:
-        vae = AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
+        vae: AutoencoderKL = load_part(AutoencoderKL, folder, **{DTYPE: torch.float32})
         channels, stride = vae.config.latent_channels, 2 ** len(vae.config.block_out_channels)
         if channels > most or stride != self.stride:
             raise MuseError(

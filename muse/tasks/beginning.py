@@ -2,10 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import torch
 from diffusers import ModelMixin
 
+from muse.backbones.options import DTYPE
 from muse.core.types import MuseError
+from muse.pretrained.weights import UNREADABLE, reason_of
+
+FIRST = {"vae": "autoencoder", "clip": "clip", "unet": "diffusion"}
+"""The recipes of ``configs/mini/first`` by the part that they make."""
+
+
+def check_widths(name: str, given: Sequence[int], unit: int) -> None:
+    """Refuse widths of layers that aren't multiples of a number.
+
+    Args:
+        name: the option's.
+        given: the widths.
+        unit: what they are multiples of.
+
+    Raises:
+        MuseError: one of them isn't, or there is none.
+    """
+    if not given or any(width < unit or width % unit for width in given):
+        told = ", ".join(map(str, given)) or "nothing"
+        raise MuseError(f"{name} = {told} is not allowed. Use multiples of {unit}.")
+
+
+def load_part(kind: Any, folder: str | Path, **options: Any) -> Any:
+    """``kind.from_pretrained``, with one line about what goes wrong.
+
+    Args:
+        kind: a class of diffusers or transformers.
+        folder: of such a model.
+        options: passed on.
+
+    Raises:
+        MuseError: there is none; says which recipe makes it, where one of the first stage does.
+    """
+    try:
+        return kind.from_pretrained(folder, **options)
+    except (*UNREADABLE, ValueError) as error:
+        at = Path(folder)
+        remedy = "Give the folder of one that `muse fit` has saved."
+        if at.parent.name == "first" and at.name in FIRST:
+            remedy = f"Run `muse fit --config configs/mini/first/{FIRST[at.name]}.yaml` first."
+        told = f" ({reason_of(error)})" if at.is_dir() else ""
+        raise MuseError(f"There is no {kind.__name__} in {str(at)!r}{told}. {remedy}") from error
 
 
 @torch.no_grad()
@@ -20,9 +67,9 @@ def begin_with(model: ModelMixin, start: str, remedy: str, grown: frozenset[str]
             more begins at zero.
 
     Raises:
-        MuseError: where the two differ in anything else.
+        MuseError: there is no such model, or the two differ in anything else.
     """
-    old = type(model).from_pretrained(start, torch_dtype=torch.float32).state_dict()
+    old = load_part(type(model), start, **{DTYPE: torch.float32}).state_dict()
     new = model.state_dict()
     for name in new.keys() | old.keys():
         given, wanted = (tuple(one[name].shape) if name in one else None for one in (old, new))

@@ -7,6 +7,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
+from muse.core.files import make_folder
 from muse.core.types import MuseError
 from muse.guides import save_classifier
 from muse.mini.augment import degrade
@@ -46,6 +47,11 @@ class ContentClassification(Resumable):
         self.classifier = classifier
         self.output = Path(output)
         self.learning_rate = learning_rate
+
+    def on_fit_start(self) -> None:
+        """Makes the output's folder: that it can't be written to is told before the training."""
+        if self.trainer.is_global_zero:
+            make_folder(self.output.parent, "--model.output")
 
     def training_step(self, batch: SceneBatch) -> Tensor:
         """The loss of one batch."""

@@ -15,6 +15,7 @@ from muse.mini.export import save_clip, save_part
 from muse.mini.optimizing import Muon, with_one_cycle
 from muse.mini.tokenizer import CONTEXT, save_tokenizer
 from muse.pretrained.clip import Clip
+from muse.tasks.beginning import check_widths, load_part
 from muse.tasks.resuming import Resumable
 
 
@@ -38,7 +39,7 @@ class Contrastive(Resumable):
             with random weights.
 
     Raises:
-        MuseError: when `start` speaks another vocabulary.
+        MuseError: there is no CLIP at `start`, or it speaks another vocabulary.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Contrastive(Resumable):
         start: str | None = None,
     ) -> None:
         super().__init__()
+        check_widths("image_width and text_width", [image_width, text_width], 32)
         self.save_hyperparameters()
         self.pipeline_dir = Path(pipeline_dir)
         self.learning_rate = learning_rate
@@ -86,7 +88,7 @@ class Contrastive(Resumable):
 
     def _locked(self, start: str, vocabulary: int) -> CLIPModel:
         """The model to begin with, its text's side frozen."""
-        model = CLIPModel.from_pretrained(start, dtype=torch.float32)
+        model: CLIPModel = load_part(CLIPModel, start, dtype=torch.float32)
         size = model.config.text_config.vocab_size
         if size != vocabulary:
             raise MuseError(

@@ -7,12 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from muse.backbones import StableDiffusion
+from muse.backbones.options import DTYPE
 from muse.core.types import Denoised, MuseError, Node
 from muse.mini.augment import windows_then_whole
 from muse.mini.data import SceneBatch
 from muse.mini.export import part_folder, save_part
 from muse.mini.optimizing import Muon, with_one_cycle
 from muse.mini.reconstruction import corner_loss, fine_contrast, reconstruction_loss
+from muse.tasks.beginning import load_part
 from muse.tasks.resuming import Resumable
 
 NODES = 50
@@ -75,7 +77,7 @@ class DecoderTuning(Resumable):
         self.adversarial_weight, self.latent_noise = adversarial_weight, latent_noise
         self.edge_weight, self.thing_weight = edge_weight, thing_weight
         self.corner_weight = corner_weight
-        vae = AutoencoderKL.from_pretrained(self.folder, torch_dtype=torch.float32)
+        vae: AutoencoderKL = load_part(AutoencoderKL, self.folder, **{DTYPE: torch.float32})
         self.vae = vae.to(memory_format=torch.channels_last).train().requires_grad_(False)
         self.vae.decoder.requires_grad_(True)
         for name, value, allowed in (

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from muse.core.emotions import EMOTIONS, order_of
+from muse.core.files import make_folder
 from muse.core.types import MuseError
 from muse.data.emotion_pictures import EmotionBatch
 from muse.guides import Guide, save_classifier
@@ -145,6 +146,11 @@ class EmotionClassification(Resumable):
         distance = 1.0 - F.cosine_similarity(caught[0].float(), text.float()).mean()
         loss = F.cross_entropy(logits, batch["emotion"])
         return (1.0 - self.language_weight) * loss + self.language_weight * distance, logits
+
+    def on_fit_start(self) -> None:
+        """Makes the output's folder: that it can't be written to is told before the training."""
+        if self.trainer.is_global_zero:
+            make_folder(self.output.parent, "--model.output")
 
     def training_step(self, batch: EmotionBatch) -> Tensor:
         """The loss of one batch."""

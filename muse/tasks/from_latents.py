@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTokenizer
 
+from muse.backbones.options import DTYPE
 from muse.mini.data import SceneBatch, SceneDataset
 from muse.mini.encoded import Latents, latents_of
 from muse.mini.export import part_folder
 from muse.mini.optimizing import Muon, with_one_cycle
+from muse.tasks.beginning import load_part
 from muse.tasks.resuming import Resumable
 
 ENCODED_AT_ONCE = 8
@@ -52,11 +54,10 @@ class FromLatents(Resumable):
         self.learning_rate, self.drop_prompt = learning_rate, drop_prompt
         self.compiled = compiled
         vae = part_folder(pipeline_dir, "vae", "autoencoder")
-        self.vae = AutoencoderKL.from_pretrained(vae, torch_dtype=torch.float32)
+        self.vae = load_part(AutoencoderKL, vae, **{DTYPE: torch.float32})
         self.vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        self.tokenizer = CLIPTokenizer.from_pretrained(
-            part_folder(pipeline_dir, "tokenizer", "clip")
-        )
+        tokenizer = part_folder(pipeline_dir, "tokenizer", "clip")
+        self.tokenizer = load_part(CLIPTokenizer, tokenizer)
         self._latents = Latents()
 
     @property

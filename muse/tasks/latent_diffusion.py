@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from transformers import CLIPTextModel
 
 from muse.mini.export import part_folder, plain_copy, save_part
-from muse.tasks.beginning import begin_with
+from muse.tasks.beginning import begin_with, check_widths, load_part
 from muse.tasks.from_latents import FromLatents
 
 TRAIN_STEPS = 1000
@@ -54,11 +54,11 @@ class LatentDiffusion(FromLatents):
         compiled: bool = False,
         start: str | None = None,
     ) -> None:
+        check_widths("channels", channels, 32)
         super().__init__(pipeline_dir, learning_rate, drop_prompt, compiled)
         self.save_hyperparameters()
-        self.text_encoder = CLIPTextModel.from_pretrained(
-            part_folder(pipeline_dir, "text_encoder", "clip"), dtype=torch.float32
-        )
+        texts = part_folder(pipeline_dir, "text_encoder", "clip")
+        self.text_encoder = load_part(CLIPTextModel, texts, dtype=torch.float32)
         self.text_encoder.eval().requires_grad_(False)
         unet = self._new_unet(channels, layers_per_block)
         if start is not None:

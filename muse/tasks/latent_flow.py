@@ -16,7 +16,7 @@ from transformers import CLIPTextModelWithProjection
 
 from muse.mini.export import part_folder, plain_copy, save_part
 from muse.pretrained.sharing import PREVIEW, note_sharing
-from muse.tasks.beginning import begin_with
+from muse.tasks.beginning import begin_with, check_widths, load_part
 from muse.tasks.from_latents import FromLatents
 
 
@@ -59,12 +59,12 @@ class LatentFlow(FromLatents):
         compiled: bool = False,
         start: str | None = None,
     ) -> None:
+        check_widths("width", [width], 32)
         super().__init__(pipeline_dir, learning_rate, drop_prompt, compiled)
         self.save_hyperparameters()
         self.output_dir = output_dir
-        self.text_encoder = CLIPTextModelWithProjection.from_pretrained(
-            part_folder(pipeline_dir, "clip", "clip"), dtype=torch.float32
-        )
+        clip = part_folder(pipeline_dir, "clip", "clip")
+        self.text_encoder = load_part(CLIPTextModelWithProjection, clip, dtype=torch.float32)
         self.text_encoder.eval().requires_grad_(False)
         text = self.text_encoder.config
         self.transformer = SD3Transformer2DModel(

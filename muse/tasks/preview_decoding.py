@@ -10,11 +10,13 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
+from muse.backbones.options import DTYPE
 from muse.core.types import MuseError
 from muse.mini.data import SceneBatch
 from muse.mini.export import part_folder, save_part
 from muse.mini.optimizing import Muon, with_one_cycle
 from muse.mini.reconstruction import reconstruction_loss
+from muse.tasks.beginning import check_widths, load_part
 from muse.tasks.resuming import Resumable
 
 
@@ -32,14 +34,15 @@ class PreviewDecoding(Resumable):
     Args:
         pipeline_dir: the pipeline's folder, with `vae/` in it.
         size: of what is shown, in pixels, a power of two times the latent's.
-        channels: width of the decoder.
+        channels: width of the decoder, a multiple of 2: the encoder has half as many.
         learning_rate: peak of the one-cycle schedule (Muon).
         mixed: the largest u, in [0, 0.5].
         noise: the largest s, in standard deviations of the latents.
         edge_weight, thing_weight: of the reconstruction loss.
 
     Raises:
-        MuseError: a size that isn't a power of two times the latent's, or `vae/` is missing.
+        MuseError: channels that aren't a multiple of 2, a size that isn't a power of two times the
+            latent's, or `vae/` is missing.
     """
 
     def __init__(
@@ -54,14 +57,14 @@ class PreviewDecoding(Resumable):
         thing_weight: float = 2.0,
     ) -> None:
         super().__init__()
+        check_widths("channels", [channels], 2)
         self.save_hyperparameters()
         self.pipeline_dir = Path(pipeline_dir)
         self.size, self.mixed, self.noise = size, mixed, noise
         self.learning_rate = learning_rate
         self.edge_weight, self.thing_weight = edge_weight, thing_weight
-        vae = AutoencoderKL.from_pretrained(
-            part_folder(pipeline_dir, "vae", "autoencoder"), torch_dtype=torch.float32
-        )
+        folder = part_folder(pipeline_dir, "vae", "autoencoder")
+        vae: AutoencoderKL = load_part(AutoencoderKL, folder, **{DTYPE: torch.float32})
         vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         # Not a child: it isn't learned, and no checkpoint holds it.
         self._large = [vae]

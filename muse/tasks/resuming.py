@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+import textwrap
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -9,7 +14,40 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from muse.core.types import MuseError
+from muse.pretrained.damage import check_whole
+from muse.pretrained.weights import UNREADABLE, reason_of
+
 Streams = dict[str, list[Tensor]]
+WORDS = ("last", "hpc")
+"""What Lightning itself finds a checkpoint by."""
+
+
+def check_checkpoint(given: str | Path | None) -> None:
+    """Refuse a checkpoint to go on from that isn't there, isn't whole, or is none of Lightning's.
+
+    Args:
+        given: ``--ckpt_path``.
+
+    Raises:
+        MuseError: it is one of these.
+    """
+    if given is None or str(given) in WORDS or "://" in str(given):
+        return
+    path, remedy = Path(given), "Give a .ckpt file that `muse fit` wrote, such as last.ckpt."
+    if not path.is_file():
+        raise MuseError(f"There is no checkpoint at {str(given)!r}. {remedy}")
+    check_whole(path)
+    if not zipfile.is_zipfile(path):
+        raise MuseError(f"{str(given)!r} is no checkpoint. {remedy}")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError:  # more than tensors and numbers: Lightning may read it
+        return
+    except UNREADABLE as error:
+        raise MuseError(f"{str(given)!r} can't be read ({reason_of(error)}). {remedy}") from error
+    if not (isinstance(found, Mapping) and {"state_dict", "pytorch-lightning_version"} <= {*found}):
+        raise MuseError(f"{str(given)!r} holds no training to go on with. {remedy}")
 
 
 def random_streams() -> Streams:
@@ -39,6 +77,22 @@ class Resumable(L.LightningModule):
     """
 
     _outside: Streams | None = None
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *words: Any, **options: Any) -> Any:
+        """As torch has it; another model's weights are told in a line.
+
+        Raises:
+            MuseError: names or shapes that aren't this task's.
+        """
+        try:
+            return super().load_state_dict(state_dict, *words, **options)
+        except RuntimeError as error:
+            lines = " ".join(line.strip() for line in str(error).splitlines()[1:])
+            details = textwrap.shorten(lines, 200, placeholder=" ...")
+            raise MuseError(
+                f"The checkpoint is another model's: {details} Give the options that it was "
+                "trained with."
+            ) from error
 
     def on_validation_start(self) -> None:
         """Remembers where the streams stand."""

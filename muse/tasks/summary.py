@@ -31,21 +31,23 @@ def closing_lines(
         lines.append(f"{left} of {jobs} pictures are left; the same command goes on with them.")
     lines += [f"Failed: {record['id']}: {record['reason']}" for record in failed]
     if done:
-        lines += [_accuracy(done), *_timing(done, remedy), *_notes(done)]
+        lines += [*_accuracy(done), *_timing(done, remedy), *_notes(done)]
     sheet = Layout(folder).sheet
     where = f"{folder}, side by side in {sheet.name}" if sheet.exists() else str(folder)
     lines.append(f"The pictures are in {where}")
     return lines
 
 
-def _accuracy(done: Sequence[Record]) -> str:
-    hits = sum(bool(on_target(record)) for record in done)
-    line = f"{hits} of {len(done)} pictures ({hits / len(done):.0%}) read as their target"
+def _accuracy(done: Sequence[Record]) -> list[str]:
+    hits = [hit for record in done if (hit := on_target(record)) is not None]
+    if not hits:  # plain pictures, which have none
+        return []
+    line = f"{sum(hits)} of {len(hits)} pictures ({sum(hits) / len(hits):.0%}) read as their target"
     plain = [on_target(record, "plain_probabilities") for record in done]
     known = [hit for hit in plain if hit is not None]
     if known:
         line += f"; their plain twins: {sum(known) / len(known):.0%}"
-    return f"{line} (by the guide itself)."
+    return [f"{line} (by the guide itself)."]
 
 
 def _timing(done: Sequence[Record], remedy: str) -> list[str]:
@@ -55,7 +57,7 @@ def _timing(done: Sequence[Record], remedy: str) -> list[str]:
     if starts:
         lines.append(f"Steering started at step {statistics.median(starts):g} (median).")
     if len(similarities) > 1:
-        cuts = statistics.quantiles(similarities, n=10)
+        cuts = statistics.quantiles(similarities, n=10, method="inclusive")
         lines.append(
             f"Similarity until then: {cuts[0]:.1f} (10 %), {cuts[4]:.1f} (50 %), "
             f"{cuts[8]:.1f} (90 %), {similarities[-1]:.1f} at most: the scale of eta."
