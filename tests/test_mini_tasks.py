@@ -564,8 +564,10 @@ def shifted(setup):
 
 
 def test_diffusion_says_what_is_missing(tmp_path):
-    with pytest.raises(MuseError, match=r"vae is missing; run .*autoencoder\.yaml"):
+    with pytest.raises(MuseError, match=r"vae is missing; run .*mini/autoencoder\.yaml"):
         LatentDiffusion(str(tmp_path))
+    with pytest.raises(MuseError, match=r"vae is missing; run .*mini/first/autoencoder\.yaml"):
+        LatentDiffusion(str(tmp_path / "first"))
 
 
 def test_a_model_to_begin_with_that_is_not_there_is_a_line(folder, tmp_path, monkeypatch):

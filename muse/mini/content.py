@@ -54,7 +54,7 @@ class ContentClassifier(nn.Module):
         state: dict[str, Tensor] | None = None
         if checkpoint is not None:
             state, metadata = load_state(checkpoint)
-            labels = labels_in(metadata)
+            labels = labels_in(metadata, checkpoint)
             if labels is None or "thing.bias" not in state:
                 raise MuseError(
                     f"{checkpoint!r} is no content classifier. Give one that `muse fit` made with "

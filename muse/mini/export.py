@@ -68,7 +68,9 @@ def part_folder(pipeline_dir: str | Path, part: str, made_by: str) -> Path:
     """
     folder = Path(pipeline_dir) / part
     if not folder.is_dir():
+        stage = "first/" if folder.parent.name == "first" else ""
         raise MuseError(
-            f"{folder} is missing; run `muse fit --config configs/mini/{made_by}.yaml` first."
+            f"{folder} is missing; run `muse fit --config configs/mini/{stage}{made_by}.yaml` "
+            "first."
         )
     return folder
