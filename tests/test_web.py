@@ -500,6 +500,10 @@ def test_runs_are_searched(tmp_path):
     told = drawing.facts(record) + drawing.curves(record)
     assert "<script>" not in told
     assert "polyline" in told
+    with_one, without = ({**record, "inherent": name} for name in ("awe", None))
+    assert drawing.curves(with_one).count("polyline") == 3
+    assert drawing.curves(without).count("polyline") == 2
+    assert "inherent" not in drawing.curves(without)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,6 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import torch
-
 from muse.core.asks import Ask, Evaluate, Evaluation, Judgement, Row
 from muse.core.errors import MuseError, check_choice, check_counts, check_number
 from muse.core.results import Trace
@@ -95,7 +93,7 @@ class Search:
 def _stays(found: Evaluation) -> bool:
     """Whether a step along the gradient has left all variables where they were."""
     before, after = found.state, found.proposal
-    moved = (not torch.equal(before[name], after[name]) for name in found.gradient)
+    moved = (bool((before[name] != after[name]).any()) for name in found.gradient)
     return bool(found.gradient) and not any(moved)
 
 

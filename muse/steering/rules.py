@@ -52,7 +52,7 @@ class StepRule(nn.Module, ABC):
         return False
 
     def tried(self, state: Tensors, loss: Tensor) -> tuple[Tensor, Tensors]:
-        """What to add to the variable after a trial; asked of rules that try alone.
+        """What to add to the variable after a trial; nothing for rules that try none.
 
         Args:
             state: what `forward` or the last call returned, of B rows.
@@ -61,7 +61,7 @@ class StepRule(nn.Module, ABC):
         Returns:
             the move (B, ...), and the new state.
         """
-        raise MuseError(f"{type(self).__name__} tries its steps, and has no `tried`. Write one.")
+        return torch.zeros_like(loss[:1]), state
 
 
 class Adam(StepRule):

@@ -218,10 +218,11 @@ def curves(record: Record) -> str:
     trace = record.get("trace") or {}
     if not record.get("target"):
         return '<p class="m-notice">A plain picture: nothing was steered.</p>'
+    colors = {"target": COLORS[strongest(record["target"])], "inherent": "var(--m-faint)"}
     lines: list[tuple[str, str, Sequence[float | None]]] = [
-        ("target", COLORS[strongest(record["target"])], trace.get("p_target") or []),
-        ("inherent", "var(--m-faint)", trace.get("p_inherent") or []),
-        ("similar", "var(--m-soft)", trace.get("p_similar") or []),
+        (name, color, trace.get(f"p_{name}") or [])
+        for name, color in (colors | {"similar": "var(--m-soft)"}).items()
+        if name != "inherent" or record.get("inherent")
     ]
     if len(lines[0][2]) < 2:
         return '<p class="m-notice">This picture was not steered, so nothing moved.</p>'
