@@ -22,6 +22,7 @@ from muse.metrics.bootstrap import Estimate, Values, estimates
 from muse.metrics.emotion import EmotionAccuracy
 from muse.metrics.pictures import Arm, Pictures
 from muse.runs.finished import FinishedRun
+from muse.runs.records import wants_less
 
 CHUNK = 64
 """Pictures in memory at a time."""
@@ -114,9 +115,9 @@ class Evaluation:
     @cached_property
     def targets(self) -> list[str]:
         """Each record's target in words; a mixture is a kind of its own, and so is less of one."""
-        less = ["less " if (r.get("intensity") or 0) < 0 else "" for r in self.run.records]
-        records = zip(less, self.run.records, strict=True)
-        return [f"{sign}{target_text(record['target'])}" for sign, record in records]
+        names = [target_text(record["target"]) for record in self.run.records]
+        pairs = zip(names, self.run.records, strict=True)
+        return [f"less {name}" if wants_less(record) else name for name, record in pairs]
 
     def parts(self) -> dict[str, dict[str, list[int]]]:
         """Which records to sum up together: ``overall``, ``groups`` by name, and ``emotions`` in

@@ -11,7 +11,7 @@ from torch import Tensor
 from muse.core.types import MuseError
 from muse.metrics.base import Made
 from muse.runs.finished import load
-from muse.runs.records import Record
+from muse.runs.records import Record, wants_less
 
 Arm: TypeAlias = Callable[[Record], Path | None]
 """Where the picture of a record lies; None where there is none."""
@@ -53,7 +53,7 @@ class Pictures:
         if self.base in self.arms:
             base = self.arms[self.base](record)
             plain = None if base is None else self._read(base)
-        less = (record.get("intensity") or 0) < 0
+        less = wants_less(record)
         return Made(record["prompt"], record["target"], image, source, plain, less)
 
     def _read(self, path: Path, size: tuple[int, ...] = ()) -> Tensor | None:

@@ -238,14 +238,18 @@ def is_plain(target: Mapping[str, float] | None) -> bool:
     return not target or (len(target) == len(EMOTIONS) and len(set(target.values())) == 1)
 
 
+def wants_less(record: Record) -> bool:
+    """Whether less of the target was wanted: an intensity below 0."""
+    return (record.get("intensity") or 0) < 0
+
+
 def on_target(record: Record, probabilities: str = "probabilities") -> bool | None:
     """Whether the likeliest emotion is one that the job wanted (is none that it wanted less of);
     None where that isn't known.
     """
     if is_plain(record["target"]) or not record.get(probabilities):
         return None
-    less = (record.get("intensity") or 0) < 0
-    return (strongest(record[probabilities]) in record["target"]) != less
+    return (strongest(record[probabilities]) in record["target"]) != wants_less(record)
 
 
 def target_probability(record: Record, probabilities: str = "probabilities") -> float | None:
